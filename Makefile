@@ -1,0 +1,54 @@
+# `make solve`: install into .venv and solve a three-dimensional Poisson problem. `make test`: the whole test suite.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(shell find csrc src -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
+CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: solve test lint bench sanitize clean
+
+solve: .venv/installed
+	$(BIN)/fastsciml solve
+
+test: lint sanitize
+	$(BIN)/python -m pytest
+
+lint: .venv/ready-for-tests
+	$(BIN)/ruff check src tests bench examples setup.py
+	$(BIN)/ruff format --check src tests bench examples setup.py
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+# The kernels' tests once more, in a build that stops at the first bad access or undefined operation.
+sanitize: .venv/ready-for-tests
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S . -B build/sanitize -G Ninja -DFASTSCIML_SANITIZE=ON \
+	  -DFASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/sanitize
+	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  $(BIN)/python -m pytest tests/ops tests/solvers -m "not slow"
+
+bench: .venv/ready-for-tests
+	$(BIN)/python -m bench poisson
+
+# torch comes first and pinned: the CPU build is small, and the build below takes its headers from it.
+.venv/torch:
+	@$(PYTHON) -c "import venv, ensurepip" || { echo "Python's venv module is missing: install python3-venv" >&2; exit 1; }
+	@command -v $(CXX) > /dev/null || { echo "no C++ compiler: install g++ 12 or later" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q torch==2.13.0
+	touch $@
+
+.venv/build-tools: .venv/torch
+	$(BIN)/python -m pip install -q "setuptools>=77" wheel "cmake>=3.25" ninja
+	touch $@
+
+.venv/installed: .venv/build-tools $(SOURCES)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip install -q --no-build-isolation -e .
+	touch $@
+
+.venv/ready-for-tests: .venv/installed
+	$(BIN)/python -m pip install -q --no-build-isolation -e .[dev]
+	touch $@
+
+clean:
+	rm -rf build .venv src/fastsciml/lib

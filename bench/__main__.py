@@ -1,0 +1,73 @@
+"""`python -m bench [CORE...]`: measure, print, judge."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from . import poisson, report
+from .measure import DisagreementError
+from .report import Report, Settings, Tell
+
+CORES: dict[str, Callable[[Settings, Tell], Report]] = {
+    "poisson": poisson.run,
+}
+
+MISSED_OR_FAILED = 1
+WIDTH_OF_A_FILE = 110
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    cores: Annotated[
+        list[str] | None, typer.Argument(metavar=f"[{'|'.join(CORES)}]...", help="All by default.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, under a minute; judges no target.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every target is met.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the results to this file as well.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=12, help="Cells per axis; targets are judged at the default only.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="Rounds of every comparison.")] = 7,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every competitor that can use them.")] = 2,
+) -> None:
+    """Measure fastsciml against its peers and the machine's limits, and judge what it promises."""
+    names = cores or list(CORES)
+    for name in names:
+        if name not in CORES:
+            raise typer.BadParameter(f"there is no core {name!r}; there is {', '.join(CORES)}")
+    if check and (quick or size not in (None, poisson.FULL_SIZE)):
+        raise typer.BadParameter("--check needs the full run: leave out --quick and --size")
+    if json is not None and not json.parent.is_dir():
+        raise typer.BadParameter(f"--json names the folder {json.parent}, which does not exist")
+    torch.set_num_threads(threads)
+    settings = Settings(size or (poisson.QUICK_SIZE if quick else poisson.FULL_SIZE), quick, repetitions, threads)
+    reports = []
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
+    try:
+        for name in names:
+            result = _run(name, settings)
+            report.show(result, console)
+            reports.append(result)
+        if json is not None:
+            report.write(reports, json)
+    except (DisagreementError, OSError, MemoryError) as error:
+        print(f"bench: {str(error).rstrip('.') or 'not enough memory'}.", file=sys.stderr)
+        raise typer.Exit(MISSED_OR_FAILED) from error
+    if check and not all(result.all_met for result in reports):
+        raise typer.Exit(MISSED_OR_FAILED)
+
+
+def _run(name: str, settings: Settings) -> Report:
+    with Console(stderr=True).status(name) as status:
+        return CORES[name](settings, lambda what: status.update(f"{name}: {what}"))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m bench")

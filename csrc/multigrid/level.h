@@ -1,0 +1,103 @@
+// One level of the grid hierarchy, as every multigrid kernel sees it.
+//
+// Unknowns are cell-centred, indexed (i, j, k) along x, y, z. A row of cells along z is stored as two halves, first the
+// cells with even k, then those with odd k, each padded with zeros to `half` floats:
+//
+//   [ k = 0 2 4 ... | k = 1 3 5 ... ]        cell k stands at index k / 2 of half k % 2
+//
+// A red-black sweep updates one half of each row at a time, so that every loop runs at unit stride over cells of one
+// colour. The neighbours in x and y of a half lie in the same half of other rows, at the same index; of the neighbours
+// in z, `near` lies in the other half at the same index (k + 1 for even k, k - 1 for odd), `far` one index before
+// (k - 1 for even k) or after it (k + 1 for odd).
+//
+// The operator, in its pointwise form (divided by the cell's volume):
+//   (A u)_ijk = d u_ijk - lower_x[i] u_{i-1,j,k} - upper_x[i] u_{i+1,j,k} - ... (the same in y and z)
+// A coupling is 1 / (cell width * distance of the centres); it is 0 at a non-periodic end, where the boundary's share
+// stands in d alone. In a masked hierarchy the couplings of coarse levels are multiplied by the open fraction of
+// their face.
+#pragma once
+
+#include <cstdint>
+
+namespace fastsciml::multigrid {
+
+// Halves of rows are whole cache lines: 16 floats.
+inline constexpr int64_t kRowUnit = 16;
+
+constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+constexpr int64_t half_of(int64_t extent) { return round_up((extent + 1) / 2, kRowUnit); }
+
+// One axis of a level and its transfer to the next coarser level, where cell i belongs to the coarse cell i / 2.
+struct Axis {
+  int64_t extent;
+  bool periodic;
+  bool coarsened;      // false: the coarse level has the same cells along this axis
+  const float* lower;  // [extent] coupling to cell i - 1 (x and y; z's are in Level)
+  const float* upper;  // [extent] coupling to cell i + 1
+  const float* share;  // [extent] this cell's share of its coarse cell's width: the weight of restriction
+  const float* own;  // [extent] prolongation weight of the coarse cell this one lies in, the boundary's mirror included
+  const float* next;  // [extent] prolongation weight of the coarse cell beyond the nearer coarse face
+
+  int64_t parent(int64_t i) const { return coarsened ? i / 2 : i; }
+  int64_t coarse_extent() const { return coarsened ? (extent + 1) / 2 : extent; }
+
+  // The coarse cell `next` refers to. At a non-periodic end there is none: its weight is 0, any valid index will do.
+  int64_t neighbour(int64_t i) const {
+    if (!coarsened) return i;
+    const int64_t n = coarse_extent();
+    const int64_t j = i / 2 + (i % 2 ? 1 : -1);
+    if (j < 0) return periodic ? n - 1 : 0;
+    if (j >= n) return periodic ? 0 : n - 1;
+    return j;
+  }
+
+  // The cell that a halo reaches past a periodic end; a halo may be wider than the axis.
+  int64_t wrap(int64_t i) const {
+    if (i >= 0 && i < extent) return i;
+    const int64_t remainder = i % extent;
+    return remainder < 0 ? remainder + extent : remainder;
+  }
+};
+
+struct Level {
+  Axis x, y, z;                   // z's arrays [2 half] are in the order of a row
+  int64_t half;                   // floats of half a row
+  float relaxation;               // over-relaxation of the smoother
+  const int32_t* row_x;           // [x.extent] } equal rows of the diagonal are stored once:
+  const int32_t* row_y;           // [y.extent] } row (i, j) is row_x[i] + row_y[j]
+  const float* diagonal;          // [rows, 2 half] d
+  const float* inverse_diagonal;  // [rows, 2 half] relaxation / d; 0 in solid cells and in the padding
+  int64_t z_stride;               // 2 half where z's couplings differ from row to row (coarse, masked), else 0
+  const float* near_z;            // [1 or x*y, 2 half] coupling to the neighbour in z with the same index
+  const float* far_z;             // [1 or x*y, 2 half] coupling to the other one
+  const float* open_x;            // [x, y, 2 half] open fraction of the face to (i + 1, j, k), or null: all open
+  const float* open_y;            // [x, y, 2 half] open fraction of the face to (i, j + 1, k), or null
+
+  int64_t stride() const { return 2 * half; }
+  int64_t row(int64_t i, int64_t j) const { return (i * y.extent + j) * stride(); }
+  int64_t diagonal_row(int64_t i, int64_t j) const { return (row_x[i] + row_y[j]) * stride(); }
+  int64_t cells() const { return x.extent * y.extent * z.extent; }
+  int64_t floats() const { return x.extent * y.extent * stride(); }
+};
+
+// The half of row (i, j) that holds the cells of a colour; red (0) is where i + j + k is even.
+constexpr int64_t half_of_colour(int64_t colour, int64_t i, int64_t j) { return (i + j + colour) & 1; }
+
+// A row with its ghost cells, in scratch memory: the halves with a gap between them, whose first float is k = n for
+// even n and whose last is k = -1. For odd n, k = n is the first float of the odd half's padding.
+struct PaddedRow {
+  static int64_t odd(const Level& level) { return level.half + kRowUnit; }
+  static int64_t stride(const Level& level) { return 2 * level.half + kRowUnit; }
+  static int64_t half(const Level& level, int64_t which) { return which ? odd(level) : 0; }
+  static int64_t cell(const Level& level, int64_t k) { return half(level, k & 1) + (k >> 1); }
+
+  // Copies the values that lie beyond the ends of a periodic row. Without periodicity the ghost cells are 0 and stay.
+  static void wrap_ends(const Level& level, float* row) {
+    const int64_t n = level.z.extent;
+    if (!level.z.periodic) return;
+    row[cell(level, -1)] = row[cell(level, n - 1)];
+    row[cell(level, n)] = row[0];
+  }
+};
+
+}  // namespace fastsciml::multigrid

@@ -1,0 +1,125 @@
+// The loops of the cycle, over half a row of cells at a time (see level.h): plain loops at unit stride, which the
+// compiler vectorises. n, the floats of a half, is a multiple of kRowUnit.
+#pragma once
+
+#include <algorithm>
+
+#include "multigrid/level.h"
+
+namespace fastsciml::multigrid {
+
+// What stands around half a row: couplings, and the values of the neighbours.
+struct HalfStencil {
+  float lower_x, upper_x, lower_y, upper_y;
+  const float* below_x;  // the same half at i - 1
+  const float* above_x;  // at i + 1
+  const float* below_y;  // at j - 1
+  const float* above_y;  // at j + 1
+  const float* near;     // the other half of this row, neighbours with the same index
+  const float* far;      // the other half, moved by one cell
+  const float* near_z;
+  const float* far_z;
+  const float* open_lower_x;  // null where all faces are open
+  const float* open_upper_x;
+  const float* open_lower_y;
+  const float* open_upper_y;
+
+  // The sum of couplings times neighbours at index m.
+  template <bool kWeighted>
+  float neighbours(int64_t m) const {
+    const float along_z = near_z[m] * near[m] + far_z[m] * far[m];
+    if constexpr (kWeighted) {
+      return along_z + lower_x * open_lower_x[m] * below_x[m] + upper_x * open_upper_x[m] * above_x[m] +
+             lower_y * open_lower_y[m] * below_y[m] + upper_y * open_upper_y[m] * above_y[m];
+    } else {
+      return along_z + lower_x * below_x[m] + upper_x * above_x[m] + lower_y * below_y[m] + upper_y * above_y[m];
+    }
+  }
+};
+
+// v = relaxation f / d: the first half-sweep from a zero guess.
+inline void start_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, int64_t n) {
+#pragma omp simd
+  for (int64_t m = 0; m < n; ++m) v[m] = inverse[m] * f[m];
+}
+
+// v = (1 - relaxation) v + relaxation (f + neighbours) / d.
+template <bool kWeighted>
+inline void relax_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, float keep,
+                       const HalfStencil& stencil, int64_t n) {
+  const HalfStencil s = stencil;
+#pragma omp simd
+  for (int64_t m = 0; m < n; ++m) v[m] = keep * v[m] + inverse[m] * (f[m] + s.neighbours<kWeighted>(m));
+}
+
+// sum += share (f - A v); solid cells and padding have no residual.
+template <bool kWeighted>
+inline void residual_half(float* __restrict sum, float share, const float* __restrict v, const float* __restrict f,
+                          const float* __restrict diagonal, const float* __restrict inverse, const HalfStencil& stencil,
+                          int64_t n) {
+  const HalfStencil s = stencil;
+#pragma omp simd
+  for (int64_t m = 0; m < n; ++m) {
+    const float residual = f[m] + s.neighbours<kWeighted>(m) - diagonal[m] * v[m];
+    sum[m] += inverse[m] > 0.0f ? share * residual : 0.0f;
+  }
+}
+
+// A coarse row from the sums of residuals over the fine rows it is made of, both as two halves. `natural` is scratch
+// of twice a coarse half.
+inline void restrict_row(float* __restrict coarse, int64_t coarse_half, const float* __restrict sum, int64_t half,
+                         const float* __restrict share, bool coarsened, float* __restrict natural) {
+  if (!coarsened) {
+    std::copy_n(sum, 2 * half, coarse);
+    return;
+  }
+  const int64_t n = std::min(half, 2 * coarse_half);
+  for (int64_t m = 0; m < n; ++m) natural[m] = share[m] * sum[m] + share[half + m] * sum[half + m];
+  std::fill(natural + n, natural + 2 * coarse_half, 0.0f);
+#pragma omp simd
+  for (int64_t m = 0; m < coarse_half; ++m) {
+    coarse[m] = natural[2 * m];
+    coarse[coarse_half + m] = natural[2 * m + 1];
+  }
+}
+
+// Four coarse rows (I, J), (I, J'), (I', J), (I', J') and their weights in a fine row between them.
+struct CoarseNeighbours {
+  const float* row[4];
+  float weight[4];
+
+  float at(int64_t m) const {
+    return weight[0] * row[0][m] + weight[1] * row[1][m] + weight[2] * row[2][m] + weight[3] * row[3][m];
+  }
+};
+
+// Linear interpolation across x and y, as a row in the order of k.
+inline void interpolate_natural(float* __restrict out, const CoarseNeighbours& coarse, int64_t half) {
+  const CoarseNeighbours c = coarse;
+#pragma omp simd
+  for (int64_t m = 0; m < half; ++m) {
+    out[2 * m] = c.at(m);
+    out[2 * m + 1] = c.at(half + m);
+  }
+}
+
+// out = v + own e + next e_beyond for half a fine row; cells without an unknown stay 0.
+inline void correct_half(float* __restrict out, const float* __restrict v, const float* __restrict e,
+                         const float* __restrict e_beyond, const float* __restrict own, const float* __restrict next,
+                         const float* __restrict inverse, int64_t n) {
+#pragma omp simd
+  for (int64_t m = 0; m < n; ++m) {
+    const float correction = own[m] * e[m] + next[m] * e_beyond[m];
+    out[m] = v[m] + (inverse[m] > 0.0f ? correction : 0.0f);
+  }
+}
+
+// The same where z is not coarsened: only x and y are interpolated.
+inline void correct_half(float* __restrict out, const float* __restrict v, const CoarseNeighbours& coarse,
+                         int64_t offset, const float* __restrict inverse, int64_t n) {
+  const CoarseNeighbours c = coarse;
+#pragma omp simd
+  for (int64_t m = 0; m < n; ++m) out[m] = v[m] + (inverse[m] > 0.0f ? c.at(offset + m) : 0.0f);
+}
+
+}  // namespace fastsciml::multigrid

@@ -1,0 +1,43 @@
+// Rows in halves (level.h) from rows in the order of k: out = scale * rows, as float32.
+//   rows [nx, ny, nz] -> out [nx, ny, 2 half];   moves 8 (float32) or 12 (float64) bytes per cell
+
+#include <torch/csrc/stable/ops.h>
+
+#include "core/parallel.h"
+#include "core/tensor.h"
+#include "multigrid/operators.h"
+#include "multigrid/split_row.h"
+
+namespace fastsciml::multigrid {
+namespace {
+
+template <class T>
+void split(const Tensor& rows, double scale, Tensor& out) {
+  const int64_t n = rows.size(2), half = half_of(n);
+  const T* from = core::data<T>(rows);
+  float* to = core::mutable_data<float>(out);
+  core::parallel_range(rows.size(0) * rows.size(1), n, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      split_row(to + row * 2 * half, from + row * n, static_cast<T>(scale), n, half);
+    }
+  });
+}
+
+}  // namespace
+
+Tensor split_rows(Tensor rows, double scale) {
+  constexpr const char* op = "split_rows";
+  const auto type = rows.scalar_type();
+  core::check(rows.dim() == 3 && rows.numel() > 0, op, "rows", "be a non-empty [nx, ny, n] tensor");
+  core::check(type == core::ScalarType::Float || type == core::ScalarType::Double, op, "rows", "be float32 or float64");
+  core::check_contiguous(rows, type, op, "rows");
+  Tensor out =
+      torch::stable::new_empty(rows, {rows.size(0), rows.size(1), 2 * half_of(rows.size(2))}, core::ScalarType::Float);
+  if (type == core::ScalarType::Double)
+    split<double>(rows, scale, out);
+  else
+    split<float>(rows, scale, out);
+  return out;
+}
+
+}  // namespace fastsciml::multigrid

@@ -1,0 +1,44 @@
+// poisson_apply for CUDA tensors: checks, stream, launch. The kernel is in apply.cuh.
+
+#include <torch/csrc/stable/ops.h>
+
+#include "core/stream.h"
+#include "poisson/apply.cuh"
+#include "poisson/checks.h"
+#include "poisson/operators_cuda.h"
+
+namespace fastsciml::poisson {
+namespace {
+
+// The largest grid a launch can have in x.
+constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
+
+template <class T>
+void apply_tensors(const Tensor& u, const Tensor& couplings, const std::vector<int64_t>& periodic,
+                   const std::optional<Tensor>& faces, Tensor& out) {
+  const Grid<T> grid = make_grid(u.size(1), u.size(2), u.size(3), core::data<T>(couplings), periodic.data(),
+                                 faces ? core::data<uint8_t>(*faces) : nullptr);
+  launch_apply(grid, core::data<T>(u), core::mutable_data<T>(out), u.numel(), core::current_stream(u));
+}
+
+void check_device(const Tensor& u, const Tensor& other, const char* name) {
+  core::check(other.is_cuda() && other.get_device_index() == u.get_device_index(), "poisson_apply", name,
+              "be on u's device");
+}
+
+}  // namespace
+
+Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces) {
+  check_apply(u, couplings, periodic, faces);
+  check_device(u, couplings, "couplings");
+  if (faces) check_device(u, *faces, "faces");
+  core::check(u.numel() / kThreads < kMostBlocks, "poisson_apply", "u", "have fewer cells for one launch");
+  Tensor out = torch::stable::empty_like(u);
+  if (u.scalar_type() == core::ScalarType::Double)
+    apply_tensors<double>(u, couplings, periodic, faces, out);
+  else
+    apply_tensors<float>(u, couplings, periodic, faces, out);
+  return out;
+}
+
+}  // namespace fastsciml::poisson

@@ -1,0 +1,25 @@
+// The Poisson operator as torch calls it; schema in csrc/operators.cpp.
+//
+//   (A u)_c = sum over the six faces of c: open * coupling * (u_c - u_neighbour)
+//
+// couplings [2 (nx + ny + nz)], of u's dtype: lower_x, upper_x [nx each], lower_y, upper_y [ny each], lower_z,
+// upper_z [nz each], the coupling of each cell's lower and upper face. Past a non-periodic end stands the value 0,
+// with the boundary's coupling (2 / h^2 Dirichlet, 0 Neumann); on a periodic axis the neighbour wraps. faces [nx, ny,
+// nz] uint8: bits 0 to 5 tell whether the lower and upper faces along x, y, z are open, bit 6 whether the cell is
+// fluid; without it all are. A u is 0 where there is no fluid.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace fastsciml::poisson {
+
+using core::Tensor;
+
+// u [batch, nx, ny, nz] float32 or float64 -> A u.   Moves 8 (float32) or 16 (float64) bytes per unknown, 1 more with
+// faces.
+Tensor poisson_apply(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces);
+
+}  // namespace fastsciml::poisson

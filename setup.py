@@ -1,0 +1,50 @@
+"""Drives CMake, which describes the build (CMakeLists.txt)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildWithLibraries(build_py):
+    """build_py that builds the compiled libraries first, into the package's lib folder."""
+
+    def run(self) -> None:
+        super().run()
+        editable = self.editable_mode
+        package = ROOT / "src" / "fastsciml" if editable else Path(self.build_lib) / "fastsciml"
+        build = ROOT / "build" / ("editable" if editable else "wheel")
+        options = [
+            f"-DFASTSCIML_LIBRARY_DIR={(package / 'lib').resolve()}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            *os.environ.get("FASTSCIML_CMAKE_ARGS", "").split(),
+        ]
+        configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", "--fresh", *options]
+        subprocess.run(configure, check=True)
+        subprocess.run(["cmake", "--build", str(build)], check=True)
+
+
+class AnyPythonWheel(bdist_wheel):
+    """The libraries use torch's stable ABI and no Python's: one wheel serves every Python 3."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+class WithLibraries(Distribution):
+    """A distribution of one platform, though no extension module is listed."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+setup(
+    distclass=WithLibraries,
+    cmdclass={"build_py": BuildWithLibraries, "bdist_wheel": AnyPythonWheel},
+)

@@ -1,0 +1,23 @@
+"""Fast kernels for scientific machine learning in PyTorch, and the published methods built on them."""
+
+from fastsciml import (
+    _library,  # the operators must be in torch before anything names them
+    ops,
+    solvers,
+)
+from fastsciml.config import package_version, show_config
+from fastsciml.solvers import NotConvergedWarning, PoissonResult, StopReason, solve_poisson
+
+__version__ = package_version()
+
+__all__ = [
+    "NotConvergedWarning",
+    "PoissonResult",
+    "StopReason",
+    "ops",
+    "show_config",
+    "solve_poisson",
+    "solvers",
+]
+
+del _library

@@ -1,0 +1,16 @@
+"""One function per operator, with its autograd, its fake kernel and its definition in plain PyTorch beside it."""
+
+from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
+from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
+from fastsciml.ops.poisson_apply import poisson_apply
+from fastsciml.ops.split_rows import join_rows, split_rows
+
+__all__ = [
+    "conjugate_direction_step",
+    "conjugate_line_search",
+    "join_rows",
+    "multigrid_v_cycle",
+    "multigrid_workspace",
+    "poisson_apply",
+    "split_rows",
+]

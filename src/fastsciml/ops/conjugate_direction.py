@@ -1,0 +1,113 @@
+"""A conjugate-direction step for the Poisson operator: inner products, update and true residual."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from fastsciml.solvers.hierarchy import Hierarchy
+
+
+def conjugate_line_search(z: Tensor, p: Tensor, r: Tensor, hierarchy: Hierarchy) -> Tensor:
+    """The inner products <z, A z>, <p, A z>, <r, z>, <r, p> in one pass.
+
+    Args:
+        z: the proposed direction, float32 [nx, ny, 2 half], rows in halves (`split_rows`).
+        p: the last direction, of the same shape.
+        r: the residual, of the same shape.
+        hierarchy: its finest level is A.
+
+    Returns:
+        float64 [4].
+    """
+    h = hierarchy
+    products: Tensor = torch.ops.fastsciml.conjugate_line_search(
+        z,
+        p,
+        r,
+        h.extents,
+        h.periodic,
+        h.axes[0],
+        h.row_indices[0],
+        h.diagonals[0],
+        h.z_couplings[0],
+    )
+    return products
+
+
+def conjugate_line_search_definition(z: Tensor, p: Tensor, r: Tensor, az: Tensor) -> Tensor:
+    """The same from A z, all arrays without padding."""
+    return torch.stack([(z * az).sum(), (p * az).sum(), (r * z).sum(), (r * p).sum()])
+
+
+def conjugate_direction_step(
+    u: Tensor,
+    z: Tensor,
+    p: Tensor | None,
+    r: Tensor,
+    f: Tensor,
+    couplings: Tensor,
+    periodic: list[int],
+    faces: Tensor | None,
+    alpha: float,
+    beta: float,
+    scale: float,
+) -> float:
+    """Z += beta p, u += alpha z, r = scale (f - A u), in place; so z becomes the next p.
+
+    Args:
+        u: the solution, float32 or float64 [nx, ny, nz].
+        z: the proposed direction, float32 [nx, ny, 2 half].
+        p: the last direction, of z's shape; None where beta is 0.
+        r: the residual, of z's shape, overwritten.
+        f: the right-hand side, of u's shape and dtype.
+        couplings: A, as in `poisson_apply`.
+        periodic: likewise.
+        faces: likewise.
+        alpha: step length.
+        beta: share of the last direction.
+        scale: factor that brings the residual into float32's range.
+
+    Returns:
+        The norm of f - A u: the true residual, recomputed.
+    """
+    squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
+        u, z, p, r, f, couplings, periodic, faces, alpha, beta, scale
+    )
+    return sqrt(float(squared))
+
+
+@torch.library.register_fake("fastsciml::conjugate_line_search")  # type: ignore[untyped-decorator]
+def _line_search_fake(
+    z: Tensor,
+    p: Tensor,
+    r: Tensor,
+    extents: list[int],
+    periodic: list[int],
+    axes: Tensor,
+    row_indices: Tensor,
+    diagonals: Tensor,
+    z_couplings: Tensor,
+) -> Tensor:
+    return z.new_empty(4, dtype=torch.float64)
+
+
+@torch.library.register_fake("fastsciml::conjugate_direction_step")  # type: ignore[untyped-decorator]
+def _step_fake(
+    u: Tensor,
+    z: Tensor,
+    p: Tensor | None,
+    r: Tensor,
+    f: Tensor,
+    couplings: Tensor,
+    periodic: list[int],
+    faces: Tensor | None,
+    alpha: float,
+    beta: float,
+    scale: float,
+) -> Tensor:
+    return u.new_empty(1, dtype=torch.float64)

@@ -1,0 +1,51 @@
+"""Rows in halves, the order in which the multigrid kernels keep float32 arrays (csrc/multigrid/level.h)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Halves of rows are padded to this many floats (kRowUnit in csrc/multigrid/level.h).
+ROW_UNIT = 16
+
+
+def half_of(extent: int) -> int:
+    """Floats of half a row of so many cells."""
+    return -(-((extent + 1) // 2) // ROW_UNIT) * ROW_UNIT
+
+
+def split_rows_definition(rows: Tensor) -> Tensor:
+    """[..., n] -> [..., 2 half]: the even entries, then the odd ones, each padded with zeros to `half_of(n)`."""
+    half = half_of(rows.shape[-1])
+    halves = rows.new_zeros(*rows.shape[:-1], 2, half)
+    for parity in (0, 1):
+        cells = rows[..., parity::2]
+        halves[..., parity, : cells.shape[-1]] = cells
+    return halves.flatten(-2)
+
+
+def split_rows(rows: Tensor, scale: float = 1.0) -> Tensor:
+    """Scale * rows as float32, each row in halves.
+
+    Args:
+        rows: float32 or float64 [nx, ny, n], contiguous.
+        scale: factor applied in rows's dtype.
+
+    Returns:
+        float32 [nx, ny, 2 half].
+
+    Raises:
+        RuntimeError: rows has another dtype, number of axes or memory layout.
+    """
+    out: Tensor = torch.ops.fastsciml.split_rows(rows, scale)
+    return out
+
+
+def join_rows(rows: Tensor, extent: int) -> Tensor:
+    """The inverse of splitting: [..., 2 half] -> [..., extent]."""
+    return rows.reshape(*rows.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)[..., :extent]
+
+
+@torch.library.register_fake("fastsciml::split_rows")  # type: ignore[untyped-decorator]
+def _fake(rows: Tensor, scale: float) -> Tensor:
+    return rows.new_empty(*rows.shape[:-1], 2 * half_of(rows.shape[-1]), dtype=torch.float32)

@@ -1,0 +1,113 @@
+"""One level of a hierarchy as plain arrays: what the kernels compute, written out for definitions and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fastsciml.ops.split_rows import join_rows
+
+if TYPE_CHECKING:
+    from fastsciml.solvers.grid import Axis
+    from fastsciml.solvers.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True)
+class LevelDefinition:
+    """Couplings [nx, ny, nz] (or broadcastable) to the six neighbours, the diagonal, and the transfers.
+
+    `colours` are the sets of cells a sweep takes at once, as masks: red and black, each split where an odd periodic
+    axis closes between two cells of one colour, so that the one at 0 comes after the one at the other end.
+    """
+
+    lower: tuple[Tensor, Tensor, Tensor]
+    upper: tuple[Tensor, Tensor, Tensor]
+    diagonal: Tensor
+    inverse_diagonal: Tensor
+    relaxation: float
+    colours: list[list[Tensor]]
+    restriction: tuple[Tensor, Tensor, Tensor]
+    prolongation: tuple[Tensor, Tensor, Tensor]
+
+    @staticmethod
+    def unpacked(h: Hierarchy, l: int, dtype: torch.dtype) -> LevelDefinition:
+        axes = h.levels[l]
+        coarse = h.levels[min(l + 1, len(h.levels) - 1)]
+        nx, ny, nz = (axis.extent for axis in axes)
+        couplings = [_broadcast(axis.off_diagonals(), a, dtype) for a, axis in enumerate(axes)]
+        lower = [pair[0] for pair in couplings]
+        upper = [pair[1] for pair in couplings]
+        if h.openness[l].numel():
+            for a in (0, 1):
+                open_upper = join_rows(h.openness[l][a], nz).to(dtype)
+                lower[a] = lower[a] * open_upper.roll(1, a)
+                upper[a] = upper[a] * open_upper
+            near, far = join_rows(h.z_couplings[l], nz).to(dtype).reshape(2, nx, ny, nz)
+            even = torch.arange(nz) % 2 == 0
+            lower[2], upper[2] = torch.where(even, far, near), torch.where(even, near, far)
+        rows = h.row_indices[l].long()
+        row = rows[:nx, None] + rows[None, nx:]
+        diagonal, inverse = (join_rows(h.diagonals[l][m][row], nz).to(dtype) for m in (0, 1))
+        transfers = [_transfer_matrices(fine, wide, dtype) for fine, wide in zip(axes, coarse, strict=True)]
+        return LevelDefinition(
+            lower=(lower[0], lower[1], lower[2]),
+            upper=(upper[0], upper[1], upper[2]),
+            diagonal=diagonal,
+            inverse_diagonal=torch.where(diagonal > 0, 1 / diagonal, inverse * 0),
+            relaxation=float(h.axes[l][-1]),
+            colours=_colours(axes),
+            restriction=(transfers[0][0], transfers[1][0], transfers[2][0]),
+            prolongation=(transfers[0][1], transfers[1][1], transfers[2][1]),
+        )
+
+    def apply(self, v: Tensor) -> Tensor:
+        """A v."""
+        result = self.diagonal * v
+        for a in range(3):
+            result = result - self.lower[a] * v.roll(1, a) - self.upper[a] * v.roll(-1, a)
+        return result
+
+    def restrict(self, r: Tensor) -> Tensor:
+        """The mean over each coarse cell; solid cells have no residual."""
+        return torch.einsum("ijk,Ii,Jj,Kk->IJK", r * (self.inverse_diagonal > 0), *self.restriction)
+
+    def prolong(self, e: Tensor) -> Tensor:
+        """Linear interpolation; solid cells stay 0."""
+        fine = torch.einsum("IJK,iI,jJ,kK->ijk", e, *self.prolongation)
+        return fine * (self.inverse_diagonal > 0)
+
+
+def _colours(axes: tuple[Axis, Axis, Axis]) -> list[list[Tensor]]:
+    extents = [axis.extent for axis in axes]
+    indices = torch.meshgrid(*(torch.arange(n) for n in extents), indexing="ij")
+    turn = torch.zeros(extents)
+    for axis, i in zip(axes, indices, strict=True):
+        if axis.periodic and axis.extent % 2 == 1 and axis.extent > 1:
+            turn += i == 0
+    parity = sum(indices) % 2
+    return [[(parity == c) & (turn == t) for t in range(int(turn.max()) + 1)] for c in (0, 1)]
+
+
+def _broadcast(pair: tuple[object, object], axis: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    lower, upper = (torch.as_tensor(values, dtype=dtype).reshape(shape) for values in pair)
+    return lower, upper
+
+
+def _transfer_matrices(fine: Axis, coarse: Axis, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Restriction [coarse, fine] and prolongation [fine, coarse] along one axis."""
+    i = torch.arange(fine.extent)
+    halved = coarse.extent < fine.extent
+    parent = i // 2 if halved else i
+    beyond = (parent + torch.where(i % 2 == 1, 1, -1)) % coarse.extent if halved else parent
+    own, following = (torch.as_tensor(w, dtype=dtype) for w in fine.interpolation_from(coarse))
+    restriction = torch.zeros(coarse.extent, fine.extent, dtype=dtype)
+    restriction[parent, i] = torch.as_tensor(fine.share_of(coarse), dtype=dtype)
+    prolongation = torch.zeros(fine.extent, coarse.extent, dtype=dtype)
+    prolongation[i, parent] += own
+    prolongation[i, beyond] += following
+    return restriction, prolongation

@@ -1,0 +1,132 @@
+import pytest
+import torch
+
+from fastsciml.ops import join_rows, multigrid_v_cycle, multigrid_workspace, split_rows
+from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle_definition
+from fastsciml.solvers.faces import open_faces
+from fastsciml.solvers.grid import Grid, parse_boundary, parse_spacing
+from fastsciml.solvers.hierarchy import box_hierarchy, masked_hierarchy
+from fastsciml.solvers.nullspace import find_null_space
+
+MIXED = [("neumann", "dirichlet"), "dirichlet", "neumann"]
+CASES = [
+    ((8, 8, 8), "dirichlet", 1.0),
+    ((7, 9, 11), "dirichlet", 1.0),
+    ((13, 21, 17), MIXED, 1.0),
+    ((16, 16, 32), "neumann", [1, 1.5, 2]),
+    ((16, 8, 32), "periodic", 1.0),
+    ((8, 4, 20), ["periodic", "periodic", "neumann"], 1.0),
+    ((40, 24, 16), "dirichlet", [1, 1.5, 9]),
+    ((5, 7, 9), "periodic", 1.0),
+    ((3, 3, 3), "periodic", 1.0),
+    ((13, 1, 10), "periodic", 1.0),
+    ((1, 1, 33), "dirichlet", 1.0),
+    ((21, 1, 14), ["neumann", "neumann", ("dirichlet", "neumann")], 1.0),
+    ((1, 1, 1), "dirichlet", 1.0),
+    ((40, 36, 50), MIXED, 1.0),
+]
+
+
+def hierarchy_of(shape, boundary, spacing, masked):
+    grid = Grid(shape, parse_spacing(spacing, 3), parse_boundary(boundary, 3))
+    if not masked:
+        return box_hierarchy(grid), torch.ones(shape, dtype=torch.bool)
+    fluid = torch.rand(shape) < 0.8
+    fluid.view(-1)[0] = True
+    return masked_hierarchy(grid, open_faces(fluid, grid.periodic)), fluid
+
+
+def cycle(hierarchy, rhs):
+    out = torch.empty(hierarchy.padded_shape)
+    workspace = torch.empty(multigrid_workspace(hierarchy))
+    multigrid_v_cycle(split_rows(rhs), out, hierarchy, workspace)
+    joined = join_rows(out, rhs.shape[-1])
+    assert torch.equal(split_rows(joined.contiguous()), out)  # the padding is 0
+    return joined
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("shape", "boundary", "spacing"), CASES, ids=str)
+def test_agrees_with_the_float64_definition(shape, boundary, spacing, masked, threads):
+    hierarchy, fluid = hierarchy_of(shape, boundary, spacing, masked)
+    # Where nothing fixes a constant, the right-hand side has none and the result's is arbitrary.
+    null_space = find_null_space(hierarchy.grid, fluid)
+    rhs = torch.randn(shape, dtype=torch.float64) * fluid
+    null_space.project(rhs)
+    out = cycle(hierarchy, rhs)
+    reference = multigrid_v_cycle_definition(rhs, hierarchy)
+    single = multigrid_v_cycle_definition(rhs.float(), hierarchy)
+
+    def distance(result):
+        difference = result - reference
+        null_space.project(difference)
+        return float(difference.norm())
+
+    few_roundings = 5 * torch.finfo(torch.float32).eps * float(reference.norm())
+    assert distance(out.double()) <= max(2 * distance(single.double()), few_roundings)
+    assert (out[~fluid] == 0).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "boundary"),
+    [((40, 36, 50), MIXED), ((33, 35, 37), "periodic"), ((64, 8, 64), "dirichlet"), ((21, 64, 33), "periodic")],
+    ids=str,
+)
+def test_is_the_same_for_any_number_of_threads(shape, boundary, masked):
+    hierarchy, fluid = hierarchy_of(shape, boundary, 1.0, masked)
+    rhs = torch.randn(shape) * fluid
+    before = torch.get_num_threads()
+    try:
+        outs = []
+        for count in (1, 2, 3, 7):
+            torch.set_num_threads(count)
+            outs.append(cycle(hierarchy, rhs))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(outs[0], out) for out in outs[1:])
+
+
+def test_is_linear():
+    hierarchy, _ = hierarchy_of((13, 21, 17), MIXED, 1.0, False)
+    a, b = torch.randn(2, 13, 21, 17)
+    sum_of = cycle(hierarchy, a) + 2 * cycle(hierarchy, b)
+    torch.testing.assert_close(cycle(hierarchy, a + 2 * b), sum_of, rtol=1e-4, atol=1e-4)
+
+
+def test_opcheck():
+    hierarchy, _ = hierarchy_of((5, 6, 7), MIXED, 1.0, True)
+    h = hierarchy
+    rhs, out = torch.randn(2, *h.padded_shape)
+    arguments = (rhs, out, h.extents, h.periodic, h.sweeps, h.axes, h.row_indices, h.diagonals, h.z_couplings)
+    workspace = torch.zeros(multigrid_workspace(h))
+    torch.library.opcheck(
+        torch.ops.fastsciml.multigrid_v_cycle.default,
+        (*arguments, h.openness, workspace),
+        test_utils=["test_schema", "test_faketensor"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r, o, w: (r[1:], o, w), "rhs must have shape"),
+        (lambda r, o, w: (r.double(), o, w), "rhs must be contiguous and float32"),
+        (lambda r, o, w: (r, o[..., :3], w), "out must have shape"),
+        (lambda r, o, w: (r, o, w[::2]), "workspace must be contiguous"),
+    ],
+)
+def test_refuses_what_does_not_fit(change, message):
+    hierarchy, _ = hierarchy_of((5, 6, 7), MIXED, 1.0, False)
+    rhs, out = torch.zeros(2, *hierarchy.padded_shape)
+    workspace = torch.zeros(multigrid_workspace(hierarchy))
+    rhs, out, workspace = change(rhs, out, workspace)
+    with pytest.raises(ValueError, match=message):
+        multigrid_v_cycle(rhs, out, hierarchy, workspace)
+
+
+def test_refuses_a_workspace_that_is_too_small():
+    hierarchy, _ = hierarchy_of((5, 6, 7), MIXED, 1.0, False)
+    rhs, out = torch.zeros(2, *hierarchy.padded_shape)
+    with pytest.raises(RuntimeError, match="workspace"):
+        multigrid_v_cycle(rhs, out, hierarchy, torch.zeros(8))

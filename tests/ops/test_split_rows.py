@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from fastsciml.ops import join_rows, split_rows
+from fastsciml.ops.split_rows import split_rows_definition
+
+EXTENTS = [1, 2, 15, 16, 31, 32, 33, 64, 77]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("extent", EXTENTS)
+def test_agrees_with_the_definition(extent, dtype, threads):
+    rows = torch.randn(3, 5, extent, dtype=dtype)
+    assert torch.equal(split_rows(rows, 0.3), split_rows_definition(rows * 0.3).float())
+
+
+@pytest.mark.parametrize("extent", EXTENTS)
+def test_joining_is_the_inverse(extent):
+    rows = torch.randn(3, 5, extent)
+    assert torch.equal(join_rows(split_rows(rows), extent), rows)
+
+
+def test_opcheck():
+    torch.library.opcheck(
+        torch.ops.fastsciml.split_rows.default,
+        (torch.randn(3, 5, 7), 2.0),
+        test_utils=["test_schema", "test_faketensor"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (torch.zeros(3, 5), "non-empty"),
+        (torch.zeros(3, 0, 5), "non-empty"),
+        (torch.zeros(3, 5, 7, dtype=torch.float16), "float32 or float64"),
+        (torch.zeros(3, 5, 7).mT, "contiguous"),
+    ],
+)
+def test_refuses_what_does_not_fit(rows, message):
+    with pytest.raises(RuntimeError, match=message):
+        split_rows(rows)

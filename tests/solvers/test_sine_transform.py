@@ -1,0 +1,18 @@
+import numpy as np
+import pytest
+from scipy.fft import dstn, idstn
+
+from fastsciml import solve_poisson
+
+
+@pytest.mark.parametrize("shape", [(1,), (50,), (9, 14), (64, 64), (8, 11, 6), (32, 32, 32), (40, 24, 33)], ids=str)
+def test_dirichlet_box_agrees_with_the_sine_transform(shape):
+    spacing = (0.1, 0.15, 0.12)[: len(shape)]
+    rhs = np.random.randn(*shape)
+    symbols = [
+        4 / h**2 * np.sin(np.pi * np.arange(1, n + 1) / (2 * n)) ** 2 for n, h in zip(shape, spacing, strict=True)
+    ]
+    exact = idstn(dstn(rhs, type=2) / sum(np.meshgrid(*symbols, indexing="ij", sparse=True)), type=2)
+    result = solve_poisson(rhs, spacing=spacing, tol=1e-12)
+    assert result.converged
+    assert np.linalg.norm(result.solution - exact) <= 1e-11 * np.linalg.norm(exact)
