@@ -4,10 +4,14 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "core/huge_pages.h"
 #include "multigrid/operators.h"
 #include "poisson/operators.h"
 
 STABLE_TORCH_LIBRARY(fastsciml, library) {
+  // Backs memory that nobody has touched yet with huge pages
+  library.def("advise_huge_pages(Tensor memory) -> ()");
+
   // out = A u for the Poisson operator
   library.def("poisson_apply(Tensor u, Tensor couplings, int[] periodic, Tensor? faces) -> Tensor");
 
@@ -30,6 +34,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
+  library.impl("advise_huge_pages", TORCH_BOX(&fastsciml::core::advise_huge_pages));
   library.impl("poisson_apply", TORCH_BOX(&fastsciml::poisson::poisson_apply));
   library.impl("multigrid_v_cycle", TORCH_BOX(&fastsciml::multigrid::multigrid_v_cycle));
   library.impl("split_rows", TORCH_BOX(&fastsciml::multigrid::split_rows));

@@ -77,20 +77,26 @@ class CoarseRows {
   int64_t first_, last_;
 };
 
-// Writes a padded row to memory, without the ghost cells that may stand in its padding.
-void store_row(const Level& level, const float* row, float* out) {
-  std::copy_n(row, level.half, out);
-  std::copy_n(row + PaddedRow::odd(level), level.half, out + level.half);
-  if (!level.z.periodic) return;
-  const int64_t n = level.z.extent, ghost = n / 2;
-  if (ghost < level.half) out[n % 2 * level.half + ghost] = 0.0f;
+// Writes a finished padded row to memory, without the ghost cell that may stand in its padding.
+void store_row(const Level& level, float* row, float* out) {
+  const int64_t n = level.half;
+  float* odd = row + PaddedRow::odd(level);
+  if (level.z.periodic) row[PaddedRow::cell(level, level.z.extent)] = 0.0f;
+  if (core::exceeds_cache(level.floats())) {
+    core::copy_past_cache(out, row, n);
+    core::copy_past_cache(out + n, odd, n);
+    return;
+  }
+  core::prefetch_for_writing(out + core::kRowsAhead * level.stride(), level.stride());
+  std::copy_n(row, n, out);
+  std::copy_n(odd, n, out + n);
 }
 
 // Padded rows of v + P e.
 class Correction {
  public:
-  Correction(const Level& level, const Level& coarse, const float* v, const float* e, float* scratch)
-      : level_(level), coarse_(coarse), v_(v), e_(e), natural_(scratch + kRowUnit) {
+  Correction(const Level& level, const Level& coarse, const float* f, const float* v, const float* e, float* scratch)
+      : level_(level), coarse_(coarse), f_(f), v_(v), e_(e), natural_(scratch + kRowUnit) {
     std::fill_n(scratch, row_floats(level), 0.0f);
   }
 
@@ -98,6 +104,8 @@ class Correction {
     const CoarseNeighbours e = neighbours(x, y);
     const float* v = v_ + level_.row(x, y);
     const int64_t n = level_.half;
+    core::prefetch(v + core::kRowsAhead * level_.stride(), level_.stride());
+    core::prefetch(f_ + level_.row(x, y) + core::kRowsAhead * level_.stride(), level_.stride());
     float* odd = out + PaddedRow::odd(level_);
     if (level_.z.coarsened) {
       interpolate(e);
@@ -131,6 +139,7 @@ class Correction {
 
   const Level& level_;
   const Level& coarse_;
+  const float* f_;
   const float* v_;
   const float* e_;
   float* natural_;
@@ -157,6 +166,7 @@ void smooth_and_restrict_tile(const Level& level, const Level& coarse, int64_t s
   };
   const auto reach = [&](int64_t stage) { return stage < last ? halo - stage : 0; };
   wavefront(level, tile, last + 1, reach, work, [&](int64_t i) { ring.clear_plane(i); });
+  core::flush_writes();
 }
 
 template <bool kWeighted>
@@ -165,7 +175,7 @@ void correct_and_smooth_tile(const Level& level, const Level& coarse, int64_t sw
   const int64_t last = 2 * sweeps, halo = halo_of(level, sweeps);
   const PlaneRing ring(scratch.ring, tile, halo, ring_depth(sweeps), level);
   const Smoother<kWeighted> smoother(level, ring, f);
-  const Correction correction(level, coarse, v, e, scratch.rows);
+  const Correction correction(level, coarse, f, v, e, scratch.rows);
 
   const auto work = [&](int64_t stage, int64_t i, Range rows) {
     if (stage == 0) {
@@ -180,6 +190,7 @@ void correct_and_smooth_tile(const Level& level, const Level& coarse, int64_t sw
   wavefront(
       level, tile, last + 1, [&](int64_t stage) { return halo - stage; }, work,
       [&](int64_t i) { ring.clear_plane(i); });
+  core::flush_writes();
 }
 
 }  // namespace

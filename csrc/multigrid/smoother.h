@@ -4,6 +4,7 @@
 // the one before it, at the other end, updated.
 #pragma once
 
+#include "core/cache.h"
 #include "multigrid/rows.h"
 #include "multigrid/wavefront.h"
 
@@ -21,6 +22,7 @@ class Smoother {
   void start(int64_t i, Range rows) const {
     for_each_row(i, rows, [&](int64_t x, int64_t y, float* v) {
       const int64_t h = half_of_colour(0, x, y) * level_.half;
+      core::prefetch(f_ + level_.row(x, y) + core::kRowsAhead * level_.stride(), level_.stride());
       start_half(v + PaddedRow::half(level_, h != 0), f_ + level_.row(x, y) + h, inverse(x, y) + h, level_.half);
       std::fill_n(v + PaddedRow::half(level_, h == 0), level_.half, 0.0f);
       PaddedRow::wrap_ends(level_, v);

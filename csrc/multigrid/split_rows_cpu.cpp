@@ -3,6 +3,7 @@
 
 #include <torch/csrc/stable/ops.h>
 
+#include "core/huge_pages.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "multigrid/operators.h"
@@ -33,6 +34,7 @@ Tensor split_rows(Tensor rows, double scale) {
   core::check_contiguous(rows, type, op, "rows");
   Tensor out =
       torch::stable::new_empty(rows, {rows.size(0), rows.size(1), 2 * half_of(rows.size(2))}, core::ScalarType::Float);
+  core::advise_huge_pages(out);
   if (type == core::ScalarType::Double)
     split<double>(rows, scale, out);
   else

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
+from fastsciml.ops.huge_pages import empty_in_huge_pages
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.split_rows import split_rows
 from fastsciml.solvers.hierarchy import Hierarchy
@@ -66,9 +67,9 @@ class MultigridIteration:
         self.hierarchy = hierarchy
         self.operator = operator
         self.direction: Tensor | None = None
-        self.residual = torch.empty(hierarchy.padded_shape)
-        self.proposal = torch.empty(hierarchy.padded_shape)
-        self.workspace = torch.empty(multigrid_workspace(hierarchy))
+        self.residual = empty_in_huge_pages(*hierarchy.padded_shape)
+        self.proposal = empty_in_huge_pages(*hierarchy.padded_shape)
+        self.workspace = empty_in_huge_pages(multigrid_workspace(hierarchy))
 
     def solve(
         self,
@@ -167,5 +168,5 @@ class MultigridIteration:
         if step.energy > 0:
             last_direction = self.direction
             self.direction = self.proposal
-            self.proposal = torch.empty_like(self.proposal) if last_direction is None else last_direction
+            self.proposal = empty_in_huge_pages(*self.proposal.shape) if last_direction is None else last_direction
         return absolute / norm

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastsciml.ops.huge_pages import empty_in_huge_pages
 from fastsciml.progress import ResidualBar
 from fastsciml.solvers.faces import open_faces, pack_faces
 from fastsciml.solvers.grid import Boundary, Grid, parse_boundary, parse_spacing
@@ -131,7 +132,8 @@ def solve_poisson(
     setup = perf_counter() - start
 
     start = perf_counter()
-    solution = torch.zeros_like(samples) if guess is None else guess.reshape(samples.shape).clone()
+    solution = empty_in_huge_pages(*samples.shape, dtype=f.dtype)
+    solution.copy_(guess.reshape(samples.shape)) if guess is not None else solution.zero_()
     runs: list[tuple[list[float], StopReason]] = []
     with ExitStack() as stack:
         report = _reporter(progress, tol, stack)

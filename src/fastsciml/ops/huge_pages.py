@@ -1,0 +1,13 @@
+"""Memory for arrays that kernels sweep over."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def empty_in_huge_pages(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`torch.empty` on the CPU, in huge pages where the array is large and the system grants them."""
+    tensor = torch.empty(shape, dtype=dtype)
+    torch.ops.fastsciml.advise_huge_pages(tensor)
+    return tensor
