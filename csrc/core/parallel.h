@@ -8,8 +8,8 @@
 
 namespace fastsciml::core {
 
-// Below this many cells another thread costs more than it brings.
-inline constexpr int64_t kCellsPerThread = 1 << 12;
+// Below this many cells another thread brings less than waiting for it costs, which on a busy machine is a time slice.
+inline constexpr int64_t kCellsPerThread = 1 << 15;
 
 inline int64_t thread_count() { return torch::stable::get_num_threads(); }
 

@@ -7,7 +7,7 @@ from fastsciml.solvers.faces import open_faces, pack_faces
 from fastsciml.solvers.grid import Grid, parse_boundary
 from fastsciml.solvers.hierarchy import box_hierarchy, masked_hierarchy
 
-SHAPES = [(1, 1, 1), (1, 1, 19), (7, 1, 16), (5, 6, 33), (40, 24, 20)]
+SHAPES = [(1, 1, 1), (1, 1, 19), (7, 1, 16), (5, 6, 33), (40, 45, 40)]
 BOUNDARIES = ["dirichlet", "periodic", [("neumann", "dirichlet"), "periodic", "neumann"]]
 
 

@@ -80,7 +80,7 @@ def check(shape, boundary, spacing, masked):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
     ("shape", "boundary"),
-    [((40, 36, 50), MIXED), ((33, 35, 37), "periodic"), ((64, 8, 64), "dirichlet"), ((21, 64, 33), "periodic")],
+    [((70, 72, 50), MIXED), ((57, 65, 67), "periodic"), ((128, 8, 240), "dirichlet"), ((21, 144, 77), "periodic")],
     ids=str,
 )
 def test_is_the_same_for_any_number_of_threads(shape, boundary, masked):

@@ -9,7 +9,7 @@ from fastsciml.solvers.faces import open_faces, pack_faces
 from fastsciml.solvers.grid import Grid, parse_boundary, parse_spacing
 
 BOUNDARIES = ["dirichlet", "neumann", "periodic", ["periodic", ("neumann", "dirichlet"), ("dirichlet", "neumann")]]
-SHAPES = [(1, 1, 1), (1, 5, 2), (7, 1, 13), (4, 6, 16), (5, 3, 37)]
+SHAPES = [(1, 1, 1), (1, 5, 2), (7, 1, 13), (4, 6, 16), (5, 3, 37), (9, 80, 100)]
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 

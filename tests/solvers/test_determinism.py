@@ -5,9 +5,9 @@ from fastsciml import solve_poisson
 
 PROBLEMS = [
     ((300,), "dirichlet", False),
-    ((70, 90), "neumann", True),
+    ((270, 290), "neumann", True),
     ((64, 64), "periodic", False),
-    ((24, 30, 41), "dirichlet", False),
+    ((44, 50, 41), "dirichlet", False),
     ((33, 20, 28), ["neumann", ("dirichlet", "neumann"), "periodic"], True),
 ]
 
