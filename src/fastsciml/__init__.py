@@ -6,13 +6,26 @@ from fastsciml import (
     solvers,
 )
 from fastsciml.config import package_version, show_config
-from fastsciml.solvers import NotConvergedWarning, PoissonResult, StopReason, solve_poisson
+from fastsciml.solvers import (
+    Dirichlet,
+    Neumann,
+    NotConvergedWarning,
+    PoissonResult,
+    PoissonSolver,
+    Robin,
+    StopReason,
+    solve_poisson,
+)
 
 __version__ = package_version()
 
 __all__ = [
+    "Dirichlet",
+    "Neumann",
     "NotConvergedWarning",
     "PoissonResult",
+    "PoissonSolver",
+    "Robin",
     "StopReason",
     "ops",
     "show_config",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .data.smoke_plume import SmokePlume, smoke_plume
 from .files import read_array
-from .solvers.grid import AXIS_NAMES, parse_boundary, parse_spacing
+from .solvers.boundary import AXIS_NAMES, parse_boundary
+from .solvers.grid import parse_spacing
 
 Array = NDArray[np.floating]
 

@@ -4,7 +4,7 @@ from scipy.sparse.linalg import spsolve
 
 from fastsciml.data import divergence, project
 from fastsciml.data.staggered import face_is_open, on_cells, on_faces, places
-from fastsciml.solvers.grid import parse_boundary
+from fastsciml.solvers.boundary import parse_boundary
 
 BOUNDARIES = {
     2: ["dirichlet", "neumann", "periodic", [("neumann", "dirichlet"), "periodic"]],

@@ -3,8 +3,9 @@ import torch
 
 from fastsciml.ops import conjugate_direction_step, conjugate_line_search, join_rows, poisson_apply, split_rows
 from fastsciml.ops.conjugate_direction import conjugate_line_search_definition
+from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.faces import open_faces, pack_faces
-from fastsciml.solvers.grid import Grid, parse_boundary
+from fastsciml.solvers.grid import Grid
 from fastsciml.solvers.hierarchy import box_hierarchy, masked_hierarchy
 
 SHAPES = [(1, 1, 1), (1, 1, 19), (7, 1, 16), (5, 6, 33), (40, 45, 40)]

@@ -3,8 +3,9 @@ import torch
 
 from fastsciml.ops import join_rows, multigrid_v_cycle, multigrid_workspace, split_rows
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle_definition
+from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.faces import open_faces
-from fastsciml.solvers.grid import Grid, parse_boundary, parse_spacing
+from fastsciml.solvers.grid import Grid, parse_spacing
 from fastsciml.solvers.hierarchy import box_hierarchy, masked_hierarchy
 from fastsciml.solvers.nullspace import find_null_space
 

@@ -5,8 +5,9 @@ from torch.autograd import gradcheck, gradgradcheck
 from fastsciml.data import poisson_matrix
 from fastsciml.ops import poisson_apply
 from fastsciml.ops.poisson_apply import poisson_apply_definition
+from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.faces import open_faces, pack_faces
-from fastsciml.solvers.grid import Grid, parse_boundary, parse_spacing
+from fastsciml.solvers.grid import Grid, parse_spacing
 
 BOUNDARIES = ["dirichlet", "neumann", "periodic", ["periodic", ("neumann", "dirichlet"), ("dirichlet", "neumann")]]
 SHAPES = [(1, 1, 1), (1, 5, 2), (7, 1, 13), (4, 6, 16), (5, 3, 37), (9, 80, 100)]

@@ -61,11 +61,6 @@ def test_kinds_mix():
     assert torch.equal(mixed, expected)
 
 
-def test_a_gradient_is_not_followed():
-    solution = solve(torch.randn(5, 5, requires_grad=True))
-    assert not solution.requires_grad
-
-
 @pytest.mark.filterwarnings("ignore::fastsciml.solvers.RemovedMeanWarning")
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from fastsciml.data import poisson_matrix
-from fastsciml.solvers.grid import Axis, Grid, parse_boundary, parse_spacing
+from fastsciml.solvers.boundary import parse_boundary
+from fastsciml.solvers.grid import Axis, Grid, parse_spacing
 
 D, N, P = "dirichlet", "neumann", "periodic"
 
@@ -15,11 +16,6 @@ def test_a_boundary_may_be_written_short(given):
 @pytest.mark.parametrize("given", [2, 2.0, [2], (2, 2.0), np.array([2, 2]), np.float32(2)], ids=repr)
 def test_a_spacing_may_be_written_short(given):
     assert parse_spacing(given, 2) == (2.0, 2.0)
-
-
-def test_boundaries_are_described_by_axis():
-    grid = Grid((4, 5, 6), (1.0,) * 3, parse_boundary([P, (N, D), D], 3))
-    assert grid.describe_boundary() == "x: periodic; y: neumann, dirichlet; z: dirichlet"
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 4, 5)], ids=str)

@@ -24,7 +24,7 @@ def test_ctrl_c_ends_a_long_solve():
         assert process.stdout.readline().startswith("step 1 ")
         process.send_signal(signal.SIGINT)
         try:
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=120)  # a solve that does not end early finishes, which shows below
         finally:
             process.kill()
     assert process.returncode == -signal.SIGINT

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..solvers.grid import Boundary, parse_boundary
+from ..solvers.boundary import Boundary, parse_boundary
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..solvers.grid import Boundary, parse_boundary
+from ..solvers.boundary import Boundary, parse_boundary
 
 Array = NDArray[np.floating]
 FaceVelocity = tuple[Array, ...]

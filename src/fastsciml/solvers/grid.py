@@ -6,18 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-BoundaryName = Literal["dirichlet", "neumann", "periodic"]
-BoundaryPair = tuple[BoundaryName, BoundaryName]
-Boundary = str | Sequence[str | Sequence[str]]
-Array = npt.NDArray[np.float64]
+from fastsciml.solvers.boundary import FaceKind, KindPair, robin_coefficients
 
-BOUNDARIES: tuple[BoundaryName, ...] = ("dirichlet", "neumann", "periodic")
-AXIS_NAMES = "xyz"
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Axis:
     """Cells along one axis: their widths, and what lies beyond the first and the last one."""
 
     widths: tuple[float, ...]
-    boundary: BoundaryPair
+    boundary: KindPair
 
     @property
     def extent(self) -> int:
@@ -38,8 +34,8 @@ class Axis:
     def face_couplings(self) -> tuple[Array, Array]:
         """1 / (cell width * distance) across each cell's lower and upper face.
 
-        At a domain end the distance is the half cell to the boundary (Dirichlet), and the coupling 0 for Neumann. A
-        single periodic cell is its own neighbour and has none.
+        At a domain end, where a u + b du/dn = 0, it is 2 a / (width (a width + 2 b)): Dirichlet's has the half cell to
+        the boundary as its distance, Neumann's is 0. A single periodic cell is its own neighbour and has none.
         """
         w = np.asarray(self.widths)
         between = (w + np.roll(w, 1)) / 2
@@ -49,8 +45,9 @@ class Axis:
             if self.extent == 1:
                 faces[:] = 0.0
         else:
-            for end, name in ((0, self.boundary[0]), (-1, self.boundary[1])):
-                faces[end] = 2.0 / w[end] if name == "dirichlet" else 0.0
+            for end, kind in ((0, self.boundary[0]), (-1, self.boundary[1])):
+                a, b = robin_coefficients(kind)
+                faces[end] = 2.0 * a / (a * w[end] + 2.0 * b)
         return faces[:-1] / w, faces[1:] / w
 
     def off_diagonals(self) -> tuple[Array, Array]:
@@ -76,7 +73,8 @@ class Axis:
     def interpolation_from(self, coarse: Axis) -> tuple[Array, Array]:
         """Weights (own, next) of linear interpolation from the cell's coarse cell and the one beyond its nearer face.
 
-        Past a boundary stands the mirror of the last coarse cell, negative for Dirichlet, so `own` holds both.
+        Past a boundary stands the mirror of the last coarse cell, negative for Dirichlet, smaller for Robin, so `own`
+        holds both.
         """
         if coarse.extent == self.extent:
             return np.ones(self.extent), np.zeros(self.extent)
@@ -90,10 +88,15 @@ class Axis:
         mirrored = beyond & (not self.periodic)
         other = np.where(mirrored, wide[parent], wide[neighbour % coarse.extent])
         toward = offset / ((wide[parent] + other) / 2)
-        names = np.where(upward, self.boundary[1], self.boundary[0])
-        mirror = np.where(names == "dirichlet", -toward, toward)
-        own = 1 - toward + np.where(mirrored, mirror, 0.0)
+        lower, upper = (_mirror(kind, wide[end]) for end, kind in zip((0, -1), self.boundary, strict=True))
+        own = 1 - toward + np.where(mirrored, np.where(upward, upper, lower) * toward, 0.0)
         return own, np.where(mirrored, 0.0, toward)
+
+
+def _mirror(kind: FaceKind, width: float) -> float:
+    """The value beyond a face, in units of the one inside, that satisfies a u + b du/dn = 0 on it."""
+    a, b = robin_coefficients(kind)
+    return (2 * b - a * width) / (2 * b + a * width)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Grid:
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
-    boundary: tuple[BoundaryPair, ...]
+    boundary: tuple[KindPair, ...]
 
     @property
     def axes(self) -> tuple[Axis, Axis, Axis]:
@@ -128,16 +131,14 @@ class Grid:
         return x.periodic, y.periodic, z.periodic
 
     @property
-    def has_dirichlet(self) -> bool:
-        return any("dirichlet" in pair for pair in self.boundary)
+    def fixes_constants(self) -> bool:
+        """Whether some face does."""
+        return any(fixes_constants(kind) for pair in self.boundary for kind in pair)
 
-    def describe_boundary(self) -> str:
-        """For people: "x: dirichlet, neumann; y: periodic"."""
-        parts = (
-            f"{name}: {pair[0] if pair[0] == pair[1] else ', '.join(pair)}"
-            for name, pair in zip(AXIS_NAMES, self.boundary, strict=False)
-        )
-        return "; ".join(parts)
+
+def fixes_constants(kind: FaceKind) -> bool:
+    """Whether the operator sees a constant at such a face: where a u + b du/dn = 0 with a > 0."""
+    return robin_coefficients(kind)[0] > 0
 
 
 def parse_spacing(spacing: float | Sequence[float], dims: int) -> tuple[float, ...]:
@@ -151,29 +152,3 @@ def parse_spacing(spacing: float | Sequence[float], dims: int) -> tuple[float, .
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(f"spacing must be positive and finite, got {spacing!r}")
     return tuple(float(h) for h in np.broadcast_to(values, dims))
-
-
-def parse_boundary(boundary: Boundary, dims: int) -> tuple[BoundaryPair, ...]:
-    """One name for all faces, or one entry per axis, each a name or a pair (lower, upper); TypeError or ValueError
-    otherwise.
-    """
-    if not isinstance(boundary, Sequence):
-        raise TypeError(f"boundary must be one name or one entry per axis ({dims}), got {boundary!r}")
-    entries = [boundary] * dims if isinstance(boundary, str) else list(boundary)
-    if len(entries) != dims:
-        raise ValueError(f"boundary must be one name or one entry per axis ({dims}), got {len(entries)} entries")
-    return tuple(_parse_pair(entry, AXIS_NAMES[axis]) for axis, entry in enumerate(entries))
-
-
-def _parse_pair(entry: str | Sequence[str], axis: str) -> BoundaryPair:
-    if not isinstance(entry, Sequence):
-        raise TypeError(f"boundary of axis {axis} must be a name or a pair (lower, upper), got {entry!r}")
-    pair = (entry, entry) if isinstance(entry, str) else tuple(entry)
-    if len(pair) != 2:
-        raise ValueError(f"boundary of axis {axis} must be a name or a pair (lower, upper), got {entry!r}")
-    for name in pair:
-        if name not in BOUNDARIES:
-            raise ValueError(f"unknown boundary {name!r} on axis {axis}; it must be one of {', '.join(BOUNDARIES)}")
-    if (pair[0] == "periodic") != (pair[1] == "periodic"):
-        raise ValueError(f"axis {axis} must be periodic at both ends or at neither, got {pair!r}")
-    return cast(BoundaryPair, pair)

@@ -96,6 +96,8 @@ class MultigridIteration:
         Returns:
             The true relative residuals, first entry before the first iteration, and why the iteration ended.
         """
+        if self.workspace.numel() < (needed := multigrid_workspace(self.hierarchy)):  # more threads than before
+            self.workspace = empty_in_huge_pages(needed)
         history = [self._first_residual(f, u, norm, from_zero)]
         accelerated, energy = False, 0.0
         best, stalled = history[0], 0

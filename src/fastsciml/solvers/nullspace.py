@@ -1,4 +1,4 @@
-"""Constants that the operator does not see: one for each connected region of fluid that touches no Dirichlet face."""
+"""Constants that the operator does not see: one for each region of fluid that no face fixes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from fastsciml.solvers.grid import Grid
+from fastsciml.solvers.grid import Grid, fixes_constants
 
 Labels = npt.NDArray[np.int32]
 
@@ -52,18 +52,18 @@ class NullSpace:
 
 
 def find_null_space(grid: Grid, fluid: Tensor | None) -> NullSpace:
-    """The regions of fluid whose solution no Dirichlet face fixes. fluid: bool [nx, ny, nz], or None: all."""
+    """The regions of fluid whose solution no face fixes. fluid: bool [nx, ny, nz], or None: all."""
     none = NullSpace(None, torch.empty(0, dtype=torch.float64))
     if fluid is None:
-        if grid.has_dirichlet:
+        if grid.fixes_constants:
             return none
         return NullSpace(None, torch.tensor([float(np.prod(grid.shape))], dtype=torch.float64))
     labels = _connected_regions(fluid.numpy(), grid.periodic)
     fixed = np.zeros(labels.max() + 1, dtype=bool)
     fixed[0] = True  # solid cells
     for a, axis in enumerate(grid.axes):
-        for end, name in zip((0, -1), axis.boundary, strict=True):
-            if name == "dirichlet":
+        for end, kind in zip((0, -1), axis.boundary, strict=True):
+            if fixes_constants(kind):
                 fixed[np.unique(labels.take(end, axis=a))] = True
     if fixed.all():
         return none
