@@ -55,7 +55,7 @@ def test_agrees_with_the_float64_definition(shape, boundary, spacing, masked, th
 @pytest.mark.slow
 def test_agrees_where_arrays_exceed_the_caches():
     """The kernels write past the caches then."""
-    check((67, 256, 257), "periodic", 1.0, masked=False)
+    check((67, 256, 257), ["dirichlet", "periodic", "periodic"], 1.0, masked=False)
 
 
 def check(shape, boundary, spacing, masked):
@@ -73,7 +73,9 @@ def check(shape, boundary, spacing, masked):
         null_space.project(difference)
         return float(difference.norm())
 
-    few_roundings = 5 * torch.finfo(torch.float32).eps * float(reference.norm())
+    # The kernels relax as (1 - w) v + w/d (...), one load less than the definition's v + w/d (f - A v), and so round v
+    # itself in every sweep: 7 epsilons of the result at 128^3, where a cycle is to be good to a hundredth.
+    few_roundings = 10 * torch.finfo(torch.float32).eps * float(reference.norm())
     assert distance(out.double()) <= max(2 * distance(single.double()), few_roundings)
     assert (out[~fluid] == 0).all()
 

@@ -70,7 +70,7 @@ def test_robin_agrees_with_the_matrix_in_any_unit(masked, h):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("robin", [(1, 1), (1, 1e-3), (0.1, 1)], ids=str)
+@pytest.mark.parametrize("robin", [(1, 1), (1, 1e-3), (1e-3, 1)], ids=str)
 def test_robin_converges_as_fast(robin, masked):
     rhs = torch.randn(32, 33, 30, dtype=torch.float64)
     solid = torch.rand(32, 33, 30) < 0.05 if masked else None

@@ -8,6 +8,8 @@ from fastsciml.data import smoke_plume
 SHAPES = [
     *[(n, n) for n in (32, 33, 64, 65, 128, 129, 257)],
     *[(n, n, n) for n in (17, 32, 33)],
+    # An odd extent beside an even one: the narrow cell it leaves must not pass for a strong axis.
+    *[(129, 130), (33, 64), (32, 33, 30), (17, 32, 33)],
     *[pytest.param((n, n, n), marks=pytest.mark.slow) for n in (64, 65)],
 ]
 BOUNDARIES = ["dirichlet", "neumann", "periodic", ("dirichlet", "neumann")]
