@@ -13,7 +13,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def("advise_huge_pages(Tensor memory) -> ()");
 
   // out = A u for the Poisson operator
-  library.def("poisson_apply(Tensor u, Tensor couplings, int[] periodic, Tensor? faces) -> Tensor");
+  library.def("poisson_apply(Tensor u, Tensor couplings, int[] periodic, Tensor? faces, float alpha) -> Tensor");
 
   // out = B rhs, one multigrid V-cycle, and the floats of workspace it needs
   library.def(
@@ -30,7 +30,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "Tensor row_indices, Tensor diagonals, Tensor z_couplings) -> Tensor");
   library.def(
       "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor? p, Tensor(c!) r, Tensor f, Tensor couplings, "
-      "int[] periodic, Tensor? faces, float alpha, float beta, float scale) -> Tensor");
+      "int[] periodic, Tensor? faces, float alpha, float length, float beta, float scale) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {

@@ -2,8 +2,8 @@
 //
 // One iteration of flexible conjugate gradients, z being the preconditioned residual (a direction proposed by
 // whatever means):
-//   beta = -<z, A p> / <p, A p>,   p' = z + beta p,   alpha = <r, p'> / <p', A p'>
-//   u' = u + alpha p',   r' = f - A u'
+//   beta = -<z, A p> / <p, A p>,   p' = z + beta p,   length = <r, p'> / <p', A p'>
+//   u' = u + length p',   r' = f - A u'
 // A is symmetric, so that all inner products come from one pass over z, p and r that computes A z on the way; the
 // second pass does the rest. The residual is recomputed from u, never updated: it is the true one.
 //
@@ -25,10 +25,11 @@ using multigrid::Tensor;
 Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints periodic, Tensor axes, Tensor row_indices,
                              Tensor diagonals, Tensor z_couplings);
 
-// z += beta p, u += alpha z, r = scale (f - A u); returns ||f - A u||^2, float64 [1]. So z becomes the next p.
-// couplings and faces as in poisson/operators.h.   Moves 8 bytes per unknown (16 with a beta), and 24 (float64) or 12
-// (float32) more for u and f.
+// z += beta p, u += length z, r = scale (f - A u); returns ||f - A u||^2, float64 [1]. So z becomes the next p.
+// couplings, faces and alpha as in poisson/operators.h.   Moves 8 bytes per unknown (16 with a beta), and 24 (float64)
+// or 12 (float32) more for u and f.
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                Ints periodic, std::optional<Tensor> faces, double alpha, double beta, double scale);
+                                Ints periodic, std::optional<Tensor> faces, double alpha, double length, double beta,
+                                double scale);
 
 }  // namespace fastsciml::directions

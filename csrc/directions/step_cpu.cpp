@@ -38,6 +38,7 @@ struct Step {
   const float* p;        // [nx, ny, 2 half], not read where beta is 0
   float* r;              // [nx, ny, 2 half]
   T alpha;
+  T length;
   float beta;
   T scale;
 
@@ -53,10 +54,10 @@ struct Step {
     }
 #pragma omp simd
     for (int64_t m = 0; m < nz / 2; ++m) {
-      uj[2 * m] += alpha * static_cast<T>(even[m]);
-      uj[2 * m + 1] += alpha * static_cast<T>(odd[m]);
+      uj[2 * m] += length * static_cast<T>(even[m]);
+      uj[2 * m + 1] += length * static_cast<T>(odd[m]);
     }
-    if (nz % 2) uj[nz - 1] += alpha * static_cast<T>(even[nz / 2]);
+    if (nz % 2) uj[nz - 1] += length * static_cast<T>(even[nz / 2]);
   }
 
   // Square of the row's residual norm; `centre` is a scratch row with a cell more on both sides, then one for the
@@ -98,12 +99,12 @@ struct Step {
       T diagonal, fluid = 1;
       if constexpr (kFaces) {
         const int bits = open[k];
-        diagonal = lx * static_cast<T>(bits & 1) + ux * static_cast<T>(bits >> 1 & 1) +
+        diagonal = alpha + lx * static_cast<T>(bits & 1) + ux * static_cast<T>(bits >> 1 & 1) +
                    ly * static_cast<T>(bits >> 2 & 1) + uy * static_cast<T>(bits >> 3 & 1) +
                    lz[k] * static_cast<T>(bits >> 4 & 1) + uz[k] * static_cast<T>(bits >> 5 & 1);
         fluid = static_cast<T>(bits >> 6 & 1);
       } else {
-        diagonal = lx + ux + ly + uy + lz[k] + uz[k];
+        diagonal = alpha + lx + ux + ly + uy + lz[k] + uz[k];
       }
       const T off_diagonal = off_lx * below_x[k] + off_ux * above_x[k] + off_ly * below_y[k] + off_uy * above_y[k] +
                              lz[k] * c[k - 1] + uz[k] * c[k + 1];
@@ -166,7 +167,7 @@ double run(const Step<T>& step) {
 template <class T>
 double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, const Tensor& f,
                const Tensor& couplings, const Ints& periodic, const std::optional<Tensor>& faces, double alpha,
-               double beta, double scale) {
+               double length, double beta, double scale) {
   const int64_t nx = u.size(0), ny = u.size(1), nz = u.size(2);
   const T* c = static_cast<const T*>(couplings.data_ptr());
   return run(Step<T>{.nx = nx,
@@ -186,6 +187,7 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
                      .p = p ? static_cast<const float*>(p->data_ptr()) : nullptr,
                      .r = static_cast<float*>(r.data_ptr()),
                      .alpha = static_cast<T>(alpha),
+                     .length = static_cast<T>(length),
                      .beta = static_cast<float>(beta),
                      .scale = static_cast<T>(scale)});
 }
@@ -193,11 +195,13 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
 }  // namespace
 
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                Ints periodic, std::optional<Tensor> faces, double alpha, double beta, double scale) {
+                                Ints periodic, std::optional<Tensor> faces, double alpha, double length, double beta,
+                                double scale) {
   STD_TORCH_CHECK(p || beta == 0.0, "conjugate_direction_step: p is missing, and beta is not 0");
   const bool is_double = u.scalar_type() == torch::headeronly::ScalarType::Double;
-  const double squared = is_double ? step_of<double>(u, z, p, r, f, couplings, periodic, faces, alpha, beta, scale)
-                                   : step_of<float>(u, z, p, r, f, couplings, periodic, faces, alpha, beta, scale);
+  const double squared = is_double
+                             ? step_of<double>(u, z, p, r, f, couplings, periodic, faces, alpha, length, beta, scale)
+                             : step_of<float>(u, z, p, r, f, couplings, periodic, faces, alpha, length, beta, scale);
   Tensor norm = torch::stable::new_empty(u, {1}, torch::headeronly::ScalarType::Double);
   *static_cast<double*>(norm.data_ptr()) = squared;
   return norm;

@@ -31,7 +31,7 @@ struct RowNeighbours {
 template <class T>
 void apply_open_row(const Grid<T>& grid, const T* u, T* __restrict out, int64_t i, int64_t j) {
   const RowNeighbours<T> x(grid.x, i), y(grid.y, j);
-  const T across = grid.x.lower[i] + grid.x.upper[i] + grid.y.lower[j] + grid.y.upper[j];
+  const T across = grid.alpha + grid.x.lower[i] + grid.x.upper[i] + grid.y.lower[j] + grid.y.upper[j];
   const T* lower = grid.z.lower;
   const T* upper = grid.z.upper;
   const int64_t last = grid.z.extent - 1;
@@ -63,21 +63,22 @@ void apply(const Grid<T>& grid, const T* u, T* out, int64_t batch) {
 
 template <class T>
 void apply_tensors(const Tensor& u, const Tensor& couplings, const std::vector<int64_t>& periodic,
-                   const std::optional<Tensor>& faces, Tensor& out) {
+                   const std::optional<Tensor>& faces, double alpha, Tensor& out) {
   const Grid<T> grid = make_grid(u.size(1), u.size(2), u.size(3), core::data<T>(couplings), periodic.data(),
-                                 faces ? core::data<uint8_t>(*faces) : nullptr);
+                                 faces ? core::data<uint8_t>(*faces) : nullptr, static_cast<T>(alpha));
   apply(grid, core::data<T>(u), core::mutable_data<T>(out), u.size(0));
 }
 
 }  // namespace
 
-Tensor poisson_apply(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces) {
+Tensor poisson_apply(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
+                     double alpha) {
   check_apply(u, couplings, periodic, faces);
   Tensor out = torch::stable::empty_like(u);
   if (u.scalar_type() == core::ScalarType::Double)
-    apply_tensors<double>(u, couplings, periodic, faces, out);
+    apply_tensors<double>(u, couplings, periodic, faces, alpha, out);
   else
-    apply_tensors<float>(u, couplings, periodic, faces, out);
+    apply_tensors<float>(u, couplings, periodic, faces, alpha, out);
   return out;
 }
 

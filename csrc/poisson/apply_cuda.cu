@@ -15,9 +15,9 @@ constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
 
 template <class T>
 void apply_tensors(const Tensor& u, const Tensor& couplings, const std::vector<int64_t>& periodic,
-                   const std::optional<Tensor>& faces, Tensor& out) {
+                   const std::optional<Tensor>& faces, double alpha, Tensor& out) {
   const Grid<T> grid = make_grid(u.size(1), u.size(2), u.size(3), core::data<T>(couplings), periodic.data(),
-                                 faces ? core::data<uint8_t>(*faces) : nullptr);
+                                 faces ? core::data<uint8_t>(*faces) : nullptr, static_cast<T>(alpha));
   launch_apply(grid, core::data<T>(u), core::mutable_data<T>(out), u.numel(), core::current_stream(u));
 }
 
@@ -28,16 +28,17 @@ void check_device(const Tensor& u, const Tensor& other, const char* name) {
 
 }  // namespace
 
-Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces) {
+Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
+                          double alpha) {
   check_apply(u, couplings, periodic, faces);
   check_device(u, couplings, "couplings");
   if (faces) check_device(u, *faces, "faces");
   core::check(u.numel() / kThreads < kMostBlocks, "poisson_apply", "u", "have fewer cells for one launch");
   Tensor out = torch::stable::empty_like(u);
   if (u.scalar_type() == core::ScalarType::Double)
-    apply_tensors<double>(u, couplings, periodic, faces, out);
+    apply_tensors<double>(u, couplings, periodic, faces, alpha, out);
   else
-    apply_tensors<float>(u, couplings, periodic, faces, out);
+    apply_tensors<float>(u, couplings, periodic, faces, alpha, out);
   return out;
 }
 

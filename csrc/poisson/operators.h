@@ -1,6 +1,6 @@
 // The Poisson operator as torch calls it; schema in csrc/operators.cpp.
 //
-//   (A u)_c = sum over the six faces of c: open * coupling * (u_c - u_neighbour)
+//   (A u)_c = alpha u_c + sum over the six faces of c: open * coupling * (u_c - u_neighbour)
 //
 // couplings [2 (nx + ny + nz)], of u's dtype: lower_x, upper_x [nx each], lower_y, upper_y [ny each], lower_z,
 // upper_z [nz each], the coupling of each cell's lower and upper face. Past a non-periodic end stands the value 0,
@@ -20,6 +20,7 @@ using core::Tensor;
 
 // u [batch, nx, ny, nz] float32 or float64 -> A u.   Moves 8 (float32) or 16 (float64) bytes per unknown, 1 more with
 // faces.
-Tensor poisson_apply(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces);
+Tensor poisson_apply(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
+                     double alpha);
 
 }  // namespace fastsciml::poisson

@@ -10,6 +10,7 @@ namespace fastsciml::poisson {
 
 using core::Tensor;
 
-Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces);
+Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
+                          double alpha);
 
 }  // namespace fastsciml::poisson

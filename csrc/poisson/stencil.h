@@ -28,6 +28,7 @@ template <class T>
 struct Grid {
   Axis<T> x, y, z;
   const uint8_t* faces;  // [x, y, z], or null
+  T alpha;
 
   int64_t cells() const { return x.extent * y.extent * z.extent; }
 };
@@ -53,19 +54,21 @@ template <class T>
 FASTSCIML_HOST_DEVICE inline T apply_at(const Grid<T>& grid, const T* u, int64_t i, int64_t j, int64_t k) {
   const unsigned open = grid.faces ? grid.faces[(i * grid.y.extent + j) * grid.z.extent + k] : kAllOpen;
   if (!(open >> kFluidBit & 1u)) return T{0};
-  return axis_share(grid.x, u, i, open) + axis_share(grid.y, u, j, open >> 2) + axis_share(grid.z, u, k, open >> 4);
+  return grid.alpha * *u + axis_share(grid.x, u, i, open) + axis_share(grid.y, u, j, open >> 2) +
+         axis_share(grid.z, u, k, open >> 4);
 }
 
 // Views the operator's arguments (poisson/operators.h) as a grid.
 template <class T>
-Grid<T> make_grid(int64_t nx, int64_t ny, int64_t nz, const T* couplings, const int64_t* periodic,
-                  const uint8_t* faces) {
+Grid<T> make_grid(int64_t nx, int64_t ny, int64_t nz, const T* couplings, const int64_t* periodic, const uint8_t* faces,
+                  T alpha) {
   const T* y = couplings + 2 * nx;
   const T* z = y + 2 * ny;
   return {.x = {nx, ny * nz, periodic[0] != 0, couplings, couplings + nx},
           .y = {ny, nz, periodic[1] != 0, y, y + ny},
           .z = {nz, 1, periodic[2] != 0, z, z + nz},
-          .faces = faces};
+          .faces = faces,
+          .alpha = alpha};
 }
 
 }  // namespace fastsciml::poisson

@@ -41,12 +41,14 @@ def guarded() -> Iterator[GuardedMemory]:
 
 @pytest.fixture
 def run_apply(host_kernels: ModuleType, guarded: GuardedMemory) -> Callable[..., np.ndarray]:
-    """run_apply(u, couplings, periodic, faces): A u by the kernel, on guarded copies."""
+    """run_apply(u, couplings, periodic, faces, alpha): A u by the kernel, on guarded copies."""
 
-    def run(u: np.ndarray, couplings: np.ndarray, periodic: list[int], faces: np.ndarray | None) -> np.ndarray:
+    def run(
+        u: np.ndarray, couplings: np.ndarray, periodic: list[int], faces: np.ndarray | None, alpha: float
+    ) -> np.ndarray:
         out = guarded.empty(u.shape, u.dtype)
         inputs = [guarded.copy(u), guarded.copy(couplings), periodic, faces if faces is None else guarded.copy(faces)]
-        host_kernels.poisson_apply(*inputs, out)
+        host_kernels.poisson_apply(*inputs, alpha, out)
         return out
 
     return run

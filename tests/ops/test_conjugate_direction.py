@@ -13,11 +13,14 @@ BOUNDARIES = ["dirichlet", "periodic", [("neumann", "dirichlet"), "periodic", "n
 
 
 class Problem:
-    def __init__(self, shape, boundary, masked, dtype=torch.float64):
+    def __init__(self, shape, boundary, masked, dtype=torch.float64, alpha=0.3):
+        self.alpha = alpha
         self.grid = Grid(shape, (1.0, 2.0, 0.5), parse_boundary(boundary, 3))
         self.fluid = torch.rand(shape) < 0.8 if masked else torch.ones(shape, dtype=torch.bool)
         faces = open_faces(self.fluid, self.grid.periodic)
-        self.hierarchy = masked_hierarchy(self.grid, faces) if masked else box_hierarchy(self.grid)
+        self.hierarchy = (
+            masked_hierarchy(self.grid, self.fluid, faces, alpha) if masked else box_hierarchy(self.grid, alpha)
+        )
         self.faces = pack_faces(self.fluid, faces) if masked else None
         couplings = [torch.from_numpy(c) for axis in self.grid.axes for c in axis.face_couplings()]
         self.couplings = torch.cat(couplings).to(dtype)
@@ -31,7 +34,7 @@ class Problem:
 
     def apply(self, u):
         couplings = self.couplings.to(u.dtype)
-        return poisson_apply(u[None].contiguous(), couplings, self.hierarchy.periodic, self.faces)[0]
+        return poisson_apply(u[None].contiguous(), couplings, self.hierarchy.periodic, self.faces, self.alpha)[0]
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -57,16 +60,16 @@ def test_step_leaves_the_true_residual(shape, boundary, masked, dtype, threads):
     n = shape[2]
     u, f = problem.field(dtype), problem.field(dtype)
     z, p = problem.direction(), problem.direction()
-    alpha, beta, scale = 0.3, -0.2, 4.0
+    length, beta, scale = 0.3, -0.2, 4.0
     expected_p = z + beta * p
     old_u = u.double().clone()
 
     r = torch.full_like(p, torch.nan)
     norm = conjugate_direction_step(
-        u, z, p, r, f, problem.couplings, problem.hierarchy.periodic, problem.faces, alpha, beta, scale
+        u, z, p, r, f, problem.couplings, problem.hierarchy.periodic, problem.faces, problem.alpha, length, beta, scale
     )
     torch.testing.assert_close(z, expected_p, rtol=1e-6, atol=1e-6)
-    new_u = old_u + alpha * join_rows(z, n).double()
+    new_u = old_u + length * join_rows(z, n).double()
     residual = f.double() - problem.apply(new_u)
     size = 20 * float(new_u.norm() + f.norm() + 1e-30)
     tolerance = (1e-6 if dtype == torch.float32 else 1e-14) * size
@@ -80,11 +83,11 @@ def test_step_needs_an_old_direction_only_with_a_beta():
     u, f = problem.field(torch.float64), problem.field(torch.float64)
     z = problem.direction()
     before, r = z.clone(), torch.full_like(z, torch.nan)
-    conjugate_direction_step(u, z, None, r, f, problem.couplings, [0, 0, 0], None, 1.0, 0.0, 1.0)
+    conjugate_direction_step(u, z, None, r, f, problem.couplings, [0, 0, 0], None, 0.0, 1.0, 0.0, 1.0)
     assert torch.equal(z, before)
     assert r.isfinite().all()
     with pytest.raises(RuntimeError, match="p is missing"):
-        conjugate_direction_step(u, z, None, r, f, problem.couplings, [0, 0, 0], None, 1.0, 0.5, 1.0)
+        conjugate_direction_step(u, z, None, r, f, problem.couplings, [0, 0, 0], None, 0.0, 1.0, 0.5, 1.0)
 
 
 @pytest.mark.parametrize("name", ["line_search", "step"])
@@ -98,5 +101,5 @@ def test_opcheck(name):
     else:
         op = torch.ops.fastsciml.conjugate_direction_step.default
         u, f = problem.field(torch.float64), problem.field(torch.float64)
-        arguments = (u, z, p, r, f, problem.couplings, h.periodic, problem.faces, 0.1, 0.2, 1.0)
+        arguments = (u, z, p, r, f, problem.couplings, h.periodic, problem.faces, 0.3, 0.1, 0.2, 1.0)
     torch.library.opcheck(op, arguments, test_utils=["test_schema", "test_faketensor"])

@@ -28,13 +28,13 @@ CASES = [
 ]
 
 
-def hierarchy_of(shape, boundary, spacing, masked):
+def hierarchy_of(shape, boundary, spacing, masked, alpha=0.0):
     grid = Grid(shape, parse_spacing(spacing, 3), parse_boundary(boundary, 3))
     if not masked:
-        return box_hierarchy(grid), torch.ones(shape, dtype=torch.bool)
+        return box_hierarchy(grid, alpha), torch.ones(shape, dtype=torch.bool)
     fluid = torch.rand(shape) < 0.8
     fluid.view(-1)[0] = True
-    return masked_hierarchy(grid, open_faces(fluid, grid.periodic)), fluid
+    return masked_hierarchy(grid, fluid, open_faces(fluid, grid.periodic), alpha), fluid
 
 
 def cycle(hierarchy, rhs):
@@ -52,16 +52,22 @@ def test_agrees_with_the_float64_definition(shape, boundary, spacing, masked, th
     check(shape, boundary, spacing, masked)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("boundary", ["neumann", MIXED], ids=str)
+def test_agrees_with_alpha_on_the_diagonal(boundary, masked):
+    check((13, 21, 18), boundary, 1.0, masked, alpha=0.5)
+
+
 @pytest.mark.slow
 def test_agrees_where_arrays_exceed_the_caches():
     """The kernels write past the caches then."""
     check((67, 256, 257), ["dirichlet", "periodic", "periodic"], 1.0, masked=False)
 
 
-def check(shape, boundary, spacing, masked):
-    hierarchy, fluid = hierarchy_of(shape, boundary, spacing, masked)
+def check(shape, boundary, spacing, masked, alpha=0.0):
+    hierarchy, fluid = hierarchy_of(shape, boundary, spacing, masked, alpha)
     # Where nothing fixes a constant, the right-hand side has none and the result's is arbitrary.
-    null_space = find_null_space(hierarchy.grid, fluid)
+    null_space = find_null_space(hierarchy.grid, fluid, alpha)
     rhs = torch.randn(shape, dtype=torch.float64) * fluid
     null_space.project(rhs)
     out = cycle(hierarchy, rhs)

@@ -22,7 +22,7 @@ def arguments(shape, boundary, dtype, masked=False, batch=1, device="cpu"):
         fluid = torch.rand(shape) < 0.7
         faces = pack_faces(fluid, open_faces(fluid, grid.periodic)).to(device)
     u = torch.randn(batch, *shape, dtype=torch.float64)
-    return grid, (u.to(device, dtype), couplings.to(device, dtype), list(grid.periodic), faces)
+    return grid, (u.to(device, dtype), couplings.to(device, dtype), list(grid.periodic), faces, 0.7)
 
 
 def relative_error(out, reference):
@@ -46,7 +46,7 @@ def test_definition_agrees_with_the_matrix(boundary, masked):
     shape = (4, 3, 5)
     torch.manual_seed(1)
     fluid = torch.rand(shape) < 0.7 if masked else torch.ones(shape, dtype=torch.bool)
-    grid, (u, couplings, periodic, _) = arguments(shape, boundary, torch.float64)
+    grid, (u, couplings, periodic, *_) = arguments(shape, boundary, torch.float64)
     faces = pack_faces(fluid, open_faces(fluid, grid.periodic))
     matrix = poisson_matrix(shape, grid.spacing, grid.boundary, ~fluid.numpy())
     out = poisson_apply_definition(u, couplings, periodic, faces)
@@ -55,11 +55,11 @@ def test_definition_agrees_with_the_matrix(boundary, masked):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradients_of_first_and_second_order(masked):
-    _, (u, couplings, periodic, faces) = arguments((3, 4, 5), BOUNDARIES[3], torch.float64, masked)
+    _, (u, couplings, periodic, faces, alpha) = arguments((3, 4, 5), BOUNDARIES[3], torch.float64, masked)
     u.requires_grad_()
 
     def function(v):
-        return poisson_apply(v, couplings, periodic, faces)
+        return poisson_apply(v, couplings, periodic, faces, alpha)
 
     assert gradcheck(function, u)
     assert gradgradcheck(function, u)
@@ -73,10 +73,10 @@ def test_opcheck(masked):
 
 
 def test_compiles_without_a_graph_break():
-    _, (u, couplings, periodic, faces) = arguments((3, 4, 5), "periodic", torch.float64)
+    _, (u, couplings, periodic, faces, alpha) = arguments((3, 4, 5), "periodic", torch.float64)
 
     def function(v):
-        return poisson_apply(v.sin(), couplings, periodic, faces).cos()
+        return poisson_apply(v.sin(), couplings, periodic, faces, alpha).cos()
 
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(u), function(u))
@@ -85,14 +85,14 @@ def test_compiles_without_a_graph_break():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda u, c, p, f: (u[0], c, p, f), "u must be a non-empty"),
-        (lambda u, c, p, f: (u.half(), c, p, f), "u must be float32 or float64"),
-        (lambda u, c, p, f: (u.transpose(1, 3), c, p, f), "u must be contiguous"),
-        (lambda u, c, p, f: (u, c.float(), p, f), "couplings has the wrong dtype"),
-        (lambda u, c, p, f: (u, c[1:], p, f), "couplings must have"),
-        (lambda u, c, p, f: (u, c, p[1:], f), "periodic must have 3"),
-        (lambda u, c, p, f: (u, c, p, f[1:].contiguous()), "faces must have the shape"),
-        (lambda u, c, p, f: (u, c, p, f.float()), "faces has the wrong dtype"),
+        (lambda u, c, p, f, a: (u[0], c, p, f), "u must be a non-empty"),
+        (lambda u, c, p, f, a: (u.half(), c, p, f), "u must be float32 or float64"),
+        (lambda u, c, p, f, a: (u.transpose(1, 3), c, p, f), "u must be contiguous"),
+        (lambda u, c, p, f, a: (u, c.float(), p, f), "couplings has the wrong dtype"),
+        (lambda u, c, p, f, a: (u, c[1:], p, f), "couplings must have"),
+        (lambda u, c, p, f, a: (u, c, p[1:], f), "periodic must have 3"),
+        (lambda u, c, p, f, a: (u, c, p, f[1:].contiguous()), "faces must have the shape"),
+        (lambda u, c, p, f, a: (u, c, p, f.float()), "faces has the wrong dtype"),
     ],
 )
 def test_refuses_what_does_not_fit(change, message):

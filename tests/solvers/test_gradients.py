@@ -36,6 +36,18 @@ def test_of_boundary_values(make):
     assert gradgradcheck(lambda g: solution(g) ** 2, value)
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
+def test_of_alpha(boundary):
+    rhs = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    alpha = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+
+    def solution(f, a):
+        return solve_poisson(f, dims=2, boundary=boundary, alpha=a, tol=1e-13).solution
+
+    assert gradcheck(solution, (rhs, alpha))
+    assert gradgradcheck(solution, (rhs, alpha))
+
+
 def test_a_solver_serves_forward_and_backward_of_many_solves():
     solver = PoissonSolver((12, 10), boundary="dirichlet")
     rhs = torch.randn(3, 12, 10, dtype=torch.float64, requires_grad=True)

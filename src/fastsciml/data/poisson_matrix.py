@@ -16,8 +16,9 @@ def poisson_matrix(
     spacing: float | Sequence[float] = 1.0,
     boundary: BoundaryConditions = "dirichlet",
     solid: NDArray[np.bool_] | None = None,
+    alpha: float = 0.0,
 ) -> Any:
-    """The matrix of -div(grad u) as `solve_poisson` understands the problem, float64, CSR [cells, cells].
+    """The matrix of -div(grad u) + alpha u as `solve_poisson` understands the problem, float64, CSR [cells, cells].
 
     Cells count in C order. Rows and columns of solid cells are 0. Each coupling of two fluid cells is a
     2 x 2 block [[1, -1], [-1, 1]] / h^2, so a periodic axis of one or two cells comes out right. Values of boundary
@@ -29,7 +30,7 @@ def poisson_matrix(
     pairs = [tuple(kind_of(face) for face in pair) for pair in parse_conditions(boundary, len(shape))]
     fluid = np.ones(shape, dtype=bool) if solid is None else ~np.asarray(solid)
     cells = np.arange(fluid.size).reshape(shape)
-    diagonal = np.zeros(shape)
+    diagonal = np.full(shape, float(alpha))
     rows, columns, values = [], [], []
     for axis, (h, pair) in enumerate(zip(widths, pairs, strict=True)):
         below = cells if pair[0] == "periodic" else np.delete(cells, -1, axis)

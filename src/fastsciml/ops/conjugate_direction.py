@@ -54,10 +54,11 @@ def conjugate_direction_step(
     periodic: list[int],
     faces: Tensor | None,
     alpha: float,
+    length: float,
     beta: float,
     scale: float,
 ) -> float:
-    """Z += beta p, u += alpha z, r = scale (f - A u), in place; so z becomes the next p.
+    """Z += beta p, u += length z, r = scale (f - A u), in place; so z becomes the next p.
 
     Args:
         u: the solution, float32 or float64 [nx, ny, nz].
@@ -68,7 +69,8 @@ def conjugate_direction_step(
         couplings: A, as in `poisson_apply`.
         periodic: likewise.
         faces: likewise.
-        alpha: step length.
+        alpha: likewise.
+        length: of the step.
         beta: share of the last direction.
         scale: factor that brings the residual into float32's range.
 
@@ -76,7 +78,7 @@ def conjugate_direction_step(
         The norm of f - A u: the true residual, recomputed.
     """
     squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
-        u, z, p, r, f, couplings, periodic, faces, alpha, beta, scale
+        u, z, p, r, f, couplings, periodic, faces, alpha, length, beta, scale
     )
     return sqrt(float(squared))
 
@@ -107,6 +109,7 @@ def _step_fake(
     periodic: list[int],
     faces: Tensor | None,
     alpha: float,
+    length: float,
     beta: float,
     scale: float,
 ) -> Tensor:

@@ -10,10 +10,12 @@ from torch import Tensor
 FLUID_BIT = 6
 
 
-def poisson_apply_definition(u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None = None) -> Tensor:
-    """(A u)_c = sum over the faces of c of open * coupling * (u_c - u_neighbour), in plain PyTorch."""
+def poisson_apply_definition(
+    u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None = None, alpha: float = 0.0
+) -> Tensor:
+    """(A u)_c = alpha u_c + sum over the faces of c of open * coupling * (u_c - u_neighbour), in plain PyTorch."""
     extents = u.shape[1:]
-    out = torch.zeros_like(u)
+    out = alpha * u
     for axis, (lower, upper) in enumerate(_split(couplings, list(extents))):
         n, dim = extents[axis], axis + 1
         last, first = (u.narrow(dim, i, 1) for i in (n - 1, 0))
@@ -28,7 +30,9 @@ def poisson_apply_definition(u: Tensor, couplings: Tensor, periodic: list[int], 
     return out if faces is None else out * _bit(faces, FLUID_BIT)
 
 
-def poisson_apply(u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None = None) -> Tensor:
+def poisson_apply(
+    u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None = None, alpha: float = 0.0
+) -> Tensor:
     """A u for the 7-point Poisson operator on a cell-centred grid.
 
     Differentiable in u to any order: on a uniform grid A is symmetric, so its adjoint is A. The couplings and faces
@@ -41,11 +45,12 @@ def poisson_apply(u: Tensor, couplings: Tensor, periodic: list[int], faces: Tens
         periodic: three flags; a periodic axis wraps, beyond another's ends u is 0.
         faces: uint8 [nx, ny, nz]; bits 0 to 5: lower and upper face along x, y, z is open; bit 6: the cell is fluid.
             None: all.
+        alpha: what stands on the diagonal beside the faces.
 
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """
-    out: Tensor = torch.ops.fastsciml.poisson_apply(u, couplings, periodic, faces)
+    out: Tensor = torch.ops.fastsciml.poisson_apply(u, couplings, periodic, faces, alpha)
     return out
 
 
@@ -59,19 +64,19 @@ def _bit(faces: Tensor, bit: int) -> Tensor:
 
 
 @torch.library.register_fake("fastsciml::poisson_apply")  # type: ignore[untyped-decorator]
-def _fake(u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None) -> Tensor:
+def _fake(u: Tensor, couplings: Tensor, periodic: list[int], faces: Tensor | None, alpha: float) -> Tensor:
     return torch.empty_like(u)
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], Tensor | None], output: Tensor) -> None:
-    _, couplings, periodic, faces = inputs
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], Tensor | None, float], output: Tensor) -> None:
+    _, couplings, periodic, faces, alpha = inputs
     ctx.save_for_backward(couplings, faces)
-    ctx.periodic = periodic
+    ctx.periodic, ctx.alpha = periodic, alpha
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
     couplings, faces = ctx.saved_tensors
-    return poisson_apply(grad.contiguous(), couplings, ctx.periodic, faces), None, None, None
+    return poisson_apply(grad.contiguous(), couplings, ctx.periodic, faces, ctx.alpha), None, None, None, None
 
 
 torch.library.register_autograd("fastsciml::poisson_apply", _backward, setup_context=_save)

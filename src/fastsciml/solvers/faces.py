@@ -48,6 +48,14 @@ def coarsen_faces(faces: Faces, fine: tuple[Axis, Axis, Axis], coarse: tuple[Axi
     return x, y, z
 
 
+def coarsen_cells(cells: Tensor, fine: tuple[Axis, Axis, Axis], coarse: tuple[Axis, Axis, Axis]) -> Tensor:
+    """The mean over each coarse cell, by volume."""
+    for axis in range(3):
+        if coarse[axis].extent < fine[axis].extent:
+            cells = _sum_pairs(cells, axis, fine[axis], coarse[axis])
+    return cells
+
+
 def _coarsen_along(faces: Tensor, axis: int, fine: tuple[Axis, Axis, Axis], coarse: tuple[Axis, Axis, Axis]) -> Tensor:
     if coarse[axis].extent < fine[axis].extent:
         kept = torch.arange(coarse[axis].extent + 1) * 2

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastsciml.ops.split_rows import half_of, split_rows_definition
-from fastsciml.solvers.faces import Faces, coarsen_faces
+from fastsciml.solvers.faces import Faces, coarsen_cells, coarsen_faces
 from fastsciml.solvers.grid import Array, Axis, Grid
 from fastsciml.solvers.level import LevelDefinition
 
@@ -80,10 +80,10 @@ class Hierarchy:
         return LevelDefinition.unpacked(self, l, dtype)
 
 
-def box_hierarchy(grid: Grid) -> Hierarchy:
+def box_hierarchy(grid: Grid, alpha: float = 0.0) -> Hierarchy:
     """The hierarchy of a box without solid cells: everything is a product of one-dimensional arrays."""
     levels = coarsening(grid.axes)
-    parts = [_box_diagonals(axes) for axes in levels]
+    parts = [_box_diagonals(axes, alpha) for axes in levels]
     return Hierarchy(
         grid=grid,
         levels=levels,
@@ -95,19 +95,21 @@ def box_hierarchy(grid: Grid) -> Hierarchy:
     )
 
 
-def masked_hierarchy(grid: Grid, faces: Faces) -> Hierarchy:
-    """The hierarchy of a box with solid cells, given the open faces of its finest level.
+def masked_hierarchy(grid: Grid, fluid: Tensor, faces: Faces, alpha: float = 0.0) -> Hierarchy:
+    """The hierarchy of a box with solid cells, given the fluid cells and open faces of its finest level.
 
-    A coarse face conducts in proportion to its open fraction. The finest level needs no fractions: a solid neighbour
-    is 0 there, and the diagonal counts open faces only.
+    A coarse face conducts in proportion to its open fraction, and alpha counts in proportion to the
+    fluid in a cell. The finest level needs no fractions: a solid neighbour is 0 there, and the diagonal counts open
+    faces only.
     """
     levels = coarsening(grid.axes)
     diagonals, z_couplings, openness = [], [], []
+    volume = fluid.to(torch.float32)
     for l, (fine, coarse) in enumerate(_with_coarse(levels)):
-        diagonals.append(diagonal_pair(_masked_diagonal(fine, faces), _relaxation(fine)))
+        diagonals.append(diagonal_pair(_masked_diagonal(fine, faces, alpha * volume), _relaxation(fine)))
         z_couplings.append(_z_couplings(fine[2]) if l == 0 else _open_z_couplings(fine[2], faces[2]))
         openness.append(torch.empty(0) if l == 0 else _openness(fine, faces))
-        faces = coarsen_faces(faces, fine, coarse)
+        faces, volume = coarsen_faces(faces, fine, coarse), coarsen_cells(volume, fine, coarse)
     return Hierarchy(
         grid=grid,
         levels=levels,
@@ -130,8 +132,8 @@ def _along(values: Array, axis: int) -> Tensor:
     return _float32(values).reshape(shape)
 
 
-def _masked_diagonal(axes: Axes, faces: Faces) -> Tensor:
-    diagonal = torch.zeros([axis.extent for axis in axes])
+def _masked_diagonal(axes: Axes, faces: Faces, alpha: Tensor) -> Tensor:
+    diagonal = alpha.clone()
     for a, (axis, open_along) in enumerate(zip(axes, faces, strict=True)):
         for upper, coupling in enumerate(axis.face_couplings()):
             diagonal += open_along.narrow(a, upper, axis.extent) * _along(coupling, a)
@@ -179,12 +181,12 @@ def _near_and_far(lower: Tensor, upper: Tensor) -> Tensor:
     return split_rows_definition(torch.stack([torch.where(even, upper, lower), torch.where(even, lower, upper)]))
 
 
-def _box_diagonals(axes: Axes) -> tuple[Tensor, Tensor]:
+def _box_diagonals(axes: Axes, alpha: float) -> tuple[Tensor, Tensor]:
     """Row indices and the diagonals of the rows that differ."""
     dx, dy, dz = (np.add(*axis.face_couplings()) for axis in axes)
     kinds_x, row_x = np.unique(dx, return_inverse=True)
     kinds_y, row_y = np.unique(dy, return_inverse=True)
-    rows = (kinds_x[:, None, None] + kinds_y[None, :, None] + dz).reshape(-1, len(dz))
+    rows = (kinds_x[:, None, None] + kinds_y[None, :, None] + (dz + alpha)).reshape(-1, len(dz))
     indices = np.concatenate([row_x * len(kinds_y), row_y]).astype(np.int32)
     return torch.from_numpy(indices), diagonal_pair(_float32(rows), _relaxation(axes))
 

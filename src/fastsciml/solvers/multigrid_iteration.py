@@ -49,13 +49,14 @@ class Operator:
     couplings: Tensor
     periodic: list[int]
     faces: Tensor | None
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True)
 class Step:
     """How far to go along z + beta p, and that direction's energy <., A .>, 0 for a plain iteration's."""
 
-    alpha: float
+    length: float
     beta: float
     energy: float
 
@@ -147,9 +148,9 @@ class MultigridIteration:
     def _take_back(self, step: Step, f: Tensor, u: Tensor, norm: float) -> float:
         """Undo a step; returns the relative residual, which is again what it was before, to rounding."""
         if step.energy == 0:
-            return self._go(Step(-step.alpha, 0.0, 0.0), f, u, norm, 1.0)
+            return self._go(Step(-step.length, 0.0, 0.0), f, u, norm, 1.0)
         self.proposal.zero_()
-        return self._go(Step(-step.alpha, 1.0, step.energy), f, u, norm, 1.0)
+        return self._go(Step(-step.length, 1.0, step.energy), f, u, norm, 1.0)
 
     def _go(self, step: Step, f: Tensor, u: Tensor, norm: float, last: float) -> float:
         """One update; returns the relative residual it leaves. `last`, the one before, sets the new scale."""
@@ -163,7 +164,8 @@ class MultigridIteration:
             self.operator.couplings,
             self.operator.periodic,
             self.operator.faces,
-            step.alpha,
+            self.operator.alpha,
+            step.length,
             step.beta,
             self._scale,
         )

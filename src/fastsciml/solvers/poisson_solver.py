@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, ldexp
 from numbers import Integral, Real
 from time import perf_counter
 from typing import Any, Literal, cast
@@ -59,11 +59,11 @@ class Stopping:
 
 
 class PoissonSolver:
-    """Solves -div(grad u) = f on one box, again and again: the hierarchy and the work arrays are made once.
+    """Solves -div(grad u) + alpha u = f on one box, again and again: the hierarchy and the work arrays are made once.
 
     Args:
         shape: cells per axis, one to three.
-        spacing, boundary, solid: as in `solve_poisson`.
+        spacing, boundary, solid, alpha: as in `solve_poisson`.
         dtype: torch.float32 or torch.float64, that of the right-hand sides.
 
     Raises:
@@ -84,6 +84,7 @@ class PoissonSolver:
         spacing: float | Sequence[float] = 1.0,
         boundary: BoundaryConditions = "dirichlet",
         solid: ArrayLike | None = None,
+        alpha: float | Tensor = 0.0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.shape = tuple(shape)
@@ -98,7 +99,9 @@ class PoissonSolver:
         self._grid = self._make_grid()
         self._fluid = to_fluid(solid, self.shape, self._grid.extents)
         self.unknowns = int(np.prod(self.shape) if self._fluid is None else self._fluid.sum())
-        self._null_space = find_null_space(self._grid, self._fluid)
+        self.alpha = alpha
+        self._alpha = _checked_alpha(alpha, self._unit)
+        self._null_space = find_null_space(self._grid, self._fluid, self._alpha)
         self._iteration: MultigridIteration | None = None
 
     def _make_grid(self) -> Grid:
@@ -153,7 +156,7 @@ class PoissonSolver:
         guess = None if initial_guess is None else to_guess(initial_guess, f)
         b = with_boundary_values(f, self.conditions, self.spacing)
         task = _Task(self, stopping, nullspace, guess, progress, start)
-        solution = cast(Tensor, _Solve.apply(b, task))  # type: ignore[no-untyped-call]
+        solution = cast(Tensor, _Solve.apply(b, self.alpha if isinstance(self.alpha, Tensor) else None, task))  # type: ignore[no-untyped-call]
         result = task.result(like(rhs, solution), tuple(f.shape[: f.ndim - dims]))
         task.warn(result, stacklevel + 1)
         return result
@@ -164,12 +167,12 @@ class PoissonSolver:
             couplings = np.concatenate([c for axis in self._grid.axes for c in axis.face_couplings()])
             packed = None
             if self._fluid is None:
-                hierarchy = box_hierarchy(self._grid)
+                hierarchy = box_hierarchy(self._grid, self._alpha)
             else:
                 faces = open_faces(self._fluid, self._grid.periodic)
-                hierarchy = masked_hierarchy(self._grid, faces)
+                hierarchy = masked_hierarchy(self._grid, self._fluid, faces, self._alpha)
                 packed = pack_faces(self._fluid, faces)
-            operator = Operator(torch.from_numpy(couplings).to(self.dtype), hierarchy.periodic, packed)
+            operator = Operator(torch.from_numpy(couplings).to(self.dtype), hierarchy.periodic, packed, self._alpha)
             self._iteration = MultigridIteration(hierarchy, operator)
         return self._iteration
 
@@ -267,23 +270,40 @@ class _Task:
 
 
 class _Solve(torch.autograd.Function):
-    """u = A^-1 b. The gradient of b is A^-1 of u's, a solve like the first: memory does not grow with the iterations,
-    and gradients of any order follow.
+    """u = A^-1 b. The gradient of b is A^-1 of u's, v, a solve like the first: memory does not grow with the
+    iterations, and gradients of any order follow. That of alpha is -<v, u>.
     """
 
     @staticmethod
-    def forward(ctx: Any, b: Tensor, task: _Task) -> Tensor:
+    def forward(ctx: Any, b: Tensor, alpha: Tensor | None, task: _Task) -> Tensor:
+        u = task.run(b.detach())
         ctx.task = task
-        return task.run(b.detach())
+        ctx.save_for_backward(u, alpha)
+        return u
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        u, alpha = ctx.saved_tensors
         task = ctx.task.adjoint()
-        solution = _Solve.apply(grad, task)  # type: ignore[no-untyped-call]
+        v = cast(Tensor, _Solve.apply(grad, alpha, task))  # type: ignore[no-untyped-call]
         if any(reason is not StopReason.CONVERGED for _, reason in task.runs):
             text = "solve_poisson: the solve for the gradient ended above the tolerance"
             warnings.warn(text, NotConvergedWarning, stacklevel=2)
-        return solution, None
+        return v, -(v * u).sum().to(alpha).reshape(alpha.shape) if ctx.needs_input_grad[1] else None, None
+
+
+def _checked_alpha(alpha: float | Tensor, unit: int) -> float:
+    """As a number, in the units in which lengths are 2**unit."""
+    if isinstance(alpha, Tensor) and alpha.numel() == 1 and alpha.is_floating_point():
+        alpha = float(alpha.detach())
+    if not isinstance(alpha, Real):
+        raise TypeError(f"alpha must be a number, or a floating tensor of one, got {type(alpha).__name__}")
+    if not (isfinite(alpha) and alpha >= 0):
+        raise ValueError(f"alpha must be finite and not negative, which would leave A indefinite, got {alpha}")
+    try:
+        return ldexp(float(alpha), 2 * unit)
+    except OverflowError:
+        raise ValueError(f"alpha {alpha} times the spacing squared is out of range") from None
 
 
 def _multiply(u: Tensor, exponent: int) -> None:
