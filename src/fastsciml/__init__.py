@@ -2,6 +2,7 @@
 
 from fastsciml import (
     _library,  # the operators must be in torch before anything names them
+    nn,
     ops,
     solvers,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "PoissonSolver",
     "Robin",
     "StopReason",
+    "nn",
     "ops",
     "show_config",
     "solve_poisson",

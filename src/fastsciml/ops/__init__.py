@@ -1,6 +1,8 @@
 """One function per operator, with its autograd, its fake kernel and its definition in plain PyTorch beside it."""
 
 from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
+from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
+from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.split_rows import join_rows, split_rows
@@ -8,6 +10,12 @@ from fastsciml.ops.split_rows import join_rows, split_rows
 __all__ = [
     "conjugate_direction_step",
     "conjugate_line_search",
+    "evonorm_b0",
+    "evonorm_b1",
+    "evonorm_b2",
+    "evonorm_s0",
+    "evonorm_s1",
+    "evonorm_s2",
     "join_rows",
     "multigrid_v_cycle",
     "multigrid_workspace",
