@@ -1,7 +1,7 @@
 # `make solve`: install into .venv and solve a three-dimensional Poisson problem. `make test`: the whole test suite.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := $(shell find csrc src -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
+SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
 CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: solve test lint bench sanitize clean
@@ -13,8 +13,8 @@ test: lint sanitize
 	$(BIN)/python -m pytest
 
 lint: .venv/ready-for-tests
-	$(BIN)/ruff check src tests bench examples setup.py
-	$(BIN)/ruff format --check src tests bench examples setup.py
+	$(BIN)/ruff check src tests bench examples kernels setup.py
+	$(BIN)/ruff format --check src tests bench examples kernels setup.py
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
@@ -25,10 +25,10 @@ sanitize: .venv/ready-for-tests
 	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/sanitize
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/ops tests/solvers -m "not slow"
+	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow"
 
 bench: .venv/ready-for-tests
-	$(BIN)/python -m bench poisson
+	$(BIN)/python -m bench
 
 # torch comes first and pinned: the CPU build is small, and the build below takes its headers from it.
 .venv/torch:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Distribution, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -45,6 +45,8 @@ class WithLibraries(Distribution):
 
 
 setup(
+    packages=[*find_packages("src"), "fastsciml.kernels"],
+    package_dir={"": "src", "fastsciml.kernels": "kernels"},
     distclass=WithLibraries,
     cmdclass={"build_py": BuildWithLibraries, "bdist_wheel": AnyPythonWheel},
 )

@@ -9,12 +9,18 @@ import torch
 import typer
 from rich.console import Console
 
-from . import poisson, report
+from . import evonorm, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
 CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
+    "evonorm": evonorm.run,
+}
+# Of the full run and of the quick one.
+SIZES = {
+    "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
+    "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
 }
 
 MISSED_OR_FAILED = 1
@@ -42,17 +48,16 @@ def main(
     for name in names:
         if name not in CORES:
             raise typer.BadParameter(f"there is no core {name!r}; there is {', '.join(CORES)}")
-    if check and (quick or size not in (None, poisson.FULL_SIZE)):
+    if check and (quick or any(size not in (None, SIZES[name][0]) for name in names)):
         raise typer.BadParameter("--check needs the full run: leave out --quick and --size")
     if json is not None and not json.parent.is_dir():
         raise typer.BadParameter(f"--json names the folder {json.parent}, which does not exist")
     torch.set_num_threads(threads)
-    settings = Settings(size or (poisson.QUICK_SIZE if quick else poisson.FULL_SIZE), quick, repetitions, threads)
     reports = []
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
     try:
         for name in names:
-            result = _run(name, settings)
+            result = _run(name, Settings(size or SIZES[name][quick], quick, repetitions, threads))
             report.show(result, console)
             reports.append(result)
         if json is not None:

@@ -49,14 +49,14 @@ def _measure(folder: Path) -> int:
     boundary = tuple((lower, upper) for lower, upper in options["boundary"])
     torch.set_num_threads(options["threads"])
     _load_everything(boundary)
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     # Forget the peak of the imports; where that is refused, the result can only come out larger.
     if os.access(RESET, os.W_OK):
         RESET.write_text("5")
     rhs, solid = np.load(folder / "rhs.npy"), np.load(folder / "solid.npy")
     problem = Problem(rhs, boundary, solid if solid.size else None)
     outcome = problem.solve(options["tolerance"])
-    peak = _resident("VmHWM")
+    peak = resident("VmHWM")
     problem.check("fastsciml", outcome.u, options["tolerance"])
     return peak - before
 
@@ -67,7 +67,7 @@ def _load_everything(boundary: tuple[tuple[str, str], ...]) -> None:
     Problem(rhs, boundary, rhs > 2).solve(1e-6)
 
 
-def _resident(name: str) -> int:
+def resident(name: str) -> int:
     for line in STATUS.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return 1024 * int(line.split()[1])

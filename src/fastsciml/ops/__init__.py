@@ -2,6 +2,7 @@
 
 from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
+from fastsciml.ops.evonorm_cuda import LAUNCHERS as _LAUNCHERS
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
@@ -22,3 +23,5 @@ __all__ = [
     "poisson_apply",
     "split_rows",
 ]
+
+del _LAUNCHERS

@@ -31,7 +31,7 @@ def evonorm_s_definition(
 
     The spread of a group of channels is its variance if `centred`, or its mean of squares.
     """
-    grouped = x.unflatten(1, (groups, -1)).flatten(2)
+    grouped = x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]).flatten(2)
     spread = grouped.var(-1, correction=0) if centred else grouped.square().mean(-1)
     deviation = (spread + eps).sqrt().repeat_interleave(x.shape[1] // groups, 1)
     y = x * torch.sigmoid(x if v is None else per_channel(v, x) * x) / per_channel(deviation, x)

@@ -1,0 +1,56 @@
+"""How the Triton kernels cut their work: data beside the shape rule that picks it. Needs no triton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# A group of so many elements is held in a program's registers and read once: 32 float32 for each thread.
+MOST_HELD = 16384
+# What a program of the split version takes at a time.
+SPLIT_ELEMENTS = 4096
+ELEMENTS_PER_WARP = 1024
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Of the group kernels: blocks [channels, positions]; where the group is held, one block is all of it."""
+
+    channels: int
+    positions: int
+    held: bool
+
+    @property
+    def warps(self) -> int:
+        return max(1, min(16, self.channels * self.positions // ELEMENTS_PER_WARP))
+
+    @property
+    def forward_tensors(self) -> int:
+        """Tensors of x's size that the forward pass moves: x once or twice, y."""
+        return 2 if self.held else 3
+
+    @property
+    def backward_tensors(self) -> int:
+        """X and dy once or twice, dx."""
+        return 3 if self.held else 5
+
+
+def next_power_of_2(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
+def group_tiles(channels: int, space: int, tensors: int) -> Tiles:
+    """For groups of so many channels and positions, of which `tensors` tensors are held at a time."""
+    block_channels, block_positions = next_power_of_2(channels), next_power_of_2(space)
+    if tensors * block_channels * block_positions <= MOST_HELD:
+        return Tiles(block_channels, block_positions, True)
+    block_channels = min(block_channels, 16)
+    return Tiles(block_channels, min(block_positions, SPLIT_ELEMENTS // block_channels), False)
+
+
+def stage_tiles(channels: int, space: int, interleaved: bool) -> Tiles:
+    """For the stages of B: along memory, and across it where that fills a block."""
+    if interleaved:
+        block_channels = min(next_power_of_2(channels), 64)
+        return Tiles(block_channels, min(next_power_of_2(space), max(1, 2048 // block_channels)), False)
+    block_positions = min(next_power_of_2(space), 2048)
+    return Tiles(min(next_power_of_2(channels), max(1, 2048 // block_positions)), block_positions, False)
