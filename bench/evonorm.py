@@ -34,6 +34,17 @@ WITH_GROUPS = ("S0", "S1", "S2")
 # batch's statistics, and x and dy once more for the sums over the batch.
 MUST_MOVE = {"S0 forward": 2, "S0 both": 5, "B0 both": 8}
 
+# For every size: whose seconds are compared with ours, and the column's name.
+PEERS = {
+    "S0 forward": {
+        "S0 forward eager": "eager",
+        "S0 forward compiled": "compiled",
+        "silu(GroupNorm) forward": "silu(GroupNorm)",
+    },
+    "S0 both": {"S0 eager both": "eager", "S0 compiled both": "compiled", "silu(GroupNorm) both": "silu(GroupNorm)"},
+    "B0 both": {"B0 eager both": "eager", "relu(BatchNorm2d) both": "relu(BatchNorm2d)"},
+}
+
 Seconds = dict[str, list[float]]
 
 
@@ -68,7 +79,12 @@ def run(settings: Settings, tell: Tell) -> Report:
         "evonorm",
         settings,
         _judge(settings, measured[0], peaks),
-        [_first_figures(measured[0]), _size_figures(measured), _limit_figures(measured, bandwidth), _cuda_figures()],
+        [
+            _first_figures(measured[0]),
+            *(_size_figures(measured, what, peers) for what, peers in PEERS.items()),
+            _limit_figures(measured, bandwidth),
+            _cuda_figures(),
+        ],
         [*_notes(settings), f"Before this run: {load_before}."],
     )
 
@@ -158,25 +174,16 @@ def _first_figures(first: Measured) -> Figures:
     return Figures(f"{first.case.name}, float32; both: forward + backward to x and every parameter", rows)
 
 
-def _size_figures(measured: list[Measured]) -> Figures:
+def _size_figures(measured: list[Measured], what: str, peers: dict[str, str]) -> Figures:
+    """Ours in clones, then the peers: {competitor: column}."""
+    rows: list[dict[str, Cell]] = []
+    for m in measured:
+        row: dict[str, Cell] = {"shape": m.case.name, f"{what} / clone": m.times(what, "clone")}
+        rows.append(row | {column: m.times(peer, what).median for peer, column in peers.items()})
     return Figures(
-        "Every size: times x.clone(), then peers' seconds / ours",
-        [
-            {
-                "shape": m.case.name,
-                "S0 forward": m.times("S0 forward", "clone").median,
-                "eager": m.times("S0 forward eager", "S0 forward").median,
-                "compiled": m.times("S0 forward compiled", "S0 forward").median,
-                "S0 both": m.times("S0 both", "clone").median,
-                "eager, both": m.times("S0 eager both", "S0 both").median,
-                "compiled, both": m.times("S0 compiled both", "S0 both").median,
-                "silu(GN)": m.times("silu(GroupNorm) both", "S0 both").median,
-                "B0 both": m.times("B0 both", "clone").median,
-                "relu(BN)": m.times("relu(BatchNorm2d) both", "B0 both").median,
-            }
-            for m in measured
-        ],
-        "last: channels_last. A tensor that fits a cache is cloned without memory's help.",
+        f"{what}, every size: seconds / those of x.clone(), then the peers' seconds / ours",
+        rows,
+        "last: channels_last. A small tensor is cloned in its cache, in less time than an operator takes to start.",
     )
 
 
@@ -200,14 +207,14 @@ def _cuda_figures() -> Figures:
     for shape in ((32, 64, 56, 56), (32, 256, 14, 14), (2, 64, 112, 112), (1, 64, 512, 512)):
         n, channels, height, width = shape
         tensor = 4 * n * channels * height * width / 1e6
-        tiles = [group_tiles(channels // GROUPS, height * width, tensors) for tensors in (1, 2)]
+        tiles = group_tiles(channels // GROUPS, height * width)
         rows.append(
             {
                 "shape": "x".join(map(str, shape)),
                 "S forward must move, MB": 2 * tensor,
-                "moves": tiles[0].forward_tensors * tensor,
+                "moves": tiles.forward_tensors * tensor,
                 "S backward must move": 3 * tensor,
-                "its moves": tiles[1].backward_tensors * tensor,
+                "its moves": tiles.backward_tensors * tensor,
                 "B forward must move = moves": 3 * tensor,
                 "B backward": 5 * tensor,
             }

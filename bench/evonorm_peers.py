@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch import _dynamo as dynamo
 from torch.nn import functional
 
 from fastsciml import ops
@@ -24,6 +25,7 @@ from .measure import DisagreementError
 
 GROUPS, EPS = 32, 1e-5
 AGREEMENT = 1e-5
+MOST_COMPILED = 256
 Function = Callable[..., Tensor]
 
 
@@ -55,6 +57,9 @@ def batch_norm(x: Tensor, v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def compiled(function: Function) -> Function:
     """For one shape: what torch.compile makes of it is best where it may rely on the extents."""
+    # All formulae count as one function there; past its limit it would quietly run them uncompiled.
+    dynamo.config.recompile_limit = MOST_COMPILED
+    dynamo.config.fail_on_recompile_limit_hit = True
     made: Function = torch.compile(function, dynamic=False)
     return made
 

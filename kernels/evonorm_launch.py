@@ -23,7 +23,7 @@ def evonorm_s(
 ) -> tuple[Tensor, Tensor]:
     n, channels, space, strides = _extents(x)
     y, statistics = torch.empty_like(x), x.new_empty((n, groups, 2), dtype=_real(x))
-    tiles = group_tiles(channels // groups, space, 1)
+    tiles = group_tiles(channels // groups, space)
     s.forward_kernel[(groups, n)](
         x, _or(v, 1, statistics, channels), _or(weight, 1, statistics, channels), _or(bias, 0, statistics, channels),
         y, statistics, channels, channels // groups, space, *strides, eps,
@@ -45,7 +45,7 @@ def evonorm_s_backward(
     n, channels, space, strides = _extents(x)
     dx, sums = torch.empty_like(x), statistics.new_empty((n, 3, channels))
     weight = _or(weight, 1, statistics, channels)
-    tiles = group_tiles(channels // groups, space, 2)
+    tiles = group_tiles(channels // groups, space)
     s.backward_kernel[(groups, n)](
         dy, x, _or(v, 1, statistics, channels), weight, statistics, dx, sums,
         channels, channels // groups, space, *strides,

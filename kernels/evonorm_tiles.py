@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A group of so many elements is held in a program's registers and read once: 32 float32 for each thread.
-MOST_HELD = 16384
-# What a program of the split version takes at a time.
+# A group of so many elements is held in a program's registers and read once. More would spill, forward or backward.
+MOST_HELD = 8192
+# What a program of the split version, or of a stage, takes at a time.
 SPLIT_ELEMENTS = 4096
-ELEMENTS_PER_WARP = 1024
+STAGE_ELEMENTS = 2048
+ELEMENTS_PER_WARP, MOST_WARPS = 512, 16
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Tiles:
 
     @property
     def warps(self) -> int:
-        return max(1, min(16, self.channels * self.positions // ELEMENTS_PER_WARP))
+        return max(1, min(MOST_WARPS, self.channels * self.positions // ELEMENTS_PER_WARP))
 
     @property
     def forward_tensors(self) -> int:
@@ -38,10 +39,10 @@ def next_power_of_2(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def group_tiles(channels: int, space: int, tensors: int) -> Tiles:
-    """For groups of so many channels and positions, of which `tensors` tensors are held at a time."""
+def group_tiles(channels: int, space: int) -> Tiles:
+    """For groups of so many channels and positions."""
     block_channels, block_positions = next_power_of_2(channels), next_power_of_2(space)
-    if tensors * block_channels * block_positions <= MOST_HELD:
+    if block_channels * block_positions <= MOST_HELD:
         return Tiles(block_channels, block_positions, True)
     block_channels = min(block_channels, 16)
     return Tiles(block_channels, min(block_positions, SPLIT_ELEMENTS // block_channels), False)
@@ -51,6 +52,6 @@ def stage_tiles(channels: int, space: int, interleaved: bool) -> Tiles:
     """For the stages of B: along memory, and across it where that fills a block."""
     if interleaved:
         block_channels = min(next_power_of_2(channels), 64)
-        return Tiles(block_channels, min(next_power_of_2(space), max(1, 2048 // block_channels)), False)
-    block_positions = min(next_power_of_2(space), 2048)
-    return Tiles(min(next_power_of_2(channels), max(1, 2048 // block_positions)), block_positions, False)
+        return Tiles(block_channels, min(next_power_of_2(space), max(1, STAGE_ELEMENTS // block_channels)), False)
+    block_positions = min(next_power_of_2(space), STAGE_ELEMENTS)
+    return Tiles(min(next_power_of_2(channels), max(1, STAGE_ELEMENTS // block_positions)), block_positions, False)

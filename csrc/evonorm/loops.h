@@ -93,6 +93,14 @@ void add_rows(const Stored* x, const Stored* dy, int64_t rows, const int64_t lan
   }
 }
 
+template <class T>
+double sum_of_lanes(const T (&lanes)[kRowLanes]) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < kRowLanes; ++j) sum += static_cast<double>(lanes[j]);
+  return sum;
+}
+
 // total[k * stride] = sum of product k over a tile of one channel.
 template <class Variant, class Stored, class T>
 void sum_run(const Stored* x, const Stored* dy, int64_t count, const Uniform<T, Variant::kForward> p, double* total,
@@ -104,8 +112,7 @@ void sum_run(const Stored* x, const Stored* dy, int64_t count, const Uniform<T, 
     add_rows<Variant, kRowLanes>(x + first, dy + first, rows, kRowLanes, kRowLanes, p, lanes[0]);
     const int64_t done = first + rows * kRowLanes;
     add_rows<Variant, kRowLanes>(x + done, dy + done, 1, here - rows * kRowLanes, 0, p, lanes[0]);
-    for (int k = 0; k < Variant::kSums; ++k)
-      for (const T lane : lanes[k]) sums[k] += static_cast<double>(lane);
+    for (int k = 0; k < Variant::kSums; ++k) sums[k] += sum_of_lanes(lanes[k]);
   }
   for (int k = 0; k < Variant::kSums; ++k) total[k * stride] = sums[k];
 }

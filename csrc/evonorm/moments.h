@@ -43,22 +43,15 @@ void add_squares(const Stored* x, int64_t rows, const int64_t lanes, int64_t pit
   }
 }
 
-// Adds up both a run's full rows and what is left of it, each element in a lane.
-template <class Body>
+// The sum of what body(from, rows, lanes, sums) adds to each lane, for a run's full rows and then for what is left.
+template <class T, class Body>
 double over_lanes_of_run(int64_t count, Body body) {
   const int64_t rows = count / kRowLanes, done = rows * kRowLanes;
-  auto lanes = body(int64_t{0}, rows, kRowLanes);
-  auto rest = body(done, int64_t{1}, count - done);
-  double sum = 0;
-  for (int64_t j = 0; j < kRowLanes; ++j) sum += static_cast<double>(lanes[j]) + static_cast<double>(rest[j]);
-  return sum;
+  T lanes[kRowLanes] = {};
+  body(int64_t{0}, rows, kRowLanes, lanes);
+  body(done, int64_t{1}, count - done, lanes);
+  return sum_of_lanes(lanes);
 }
-
-template <class T>
-struct Lanes {
-  T lane[kRowLanes] = {};
-  T operator[](int64_t j) const { return lane[j]; }
-};
 
 template <class Stored>
 Moments moments_of_run(const Stored* x, int64_t count, bool centred) {
@@ -69,17 +62,13 @@ Moments moments_of_run(const Stored* x, int64_t count, bool centred) {
     const int64_t here = std::min(kBlockRows * kRowLanes, count - first);
     T mean = 0;
     if (centred) {
-      const double sum = over_lanes_of_run(here, [&](int64_t from, int64_t rows, const int64_t lanes) {
-        Lanes<T> sums;
-        add_elements(block + from, rows, lanes, kRowLanes, sums.lane);
-        return sums;
+      const double sum = over_lanes_of_run<T>(here, [&](int64_t from, int64_t rows, const int64_t lanes, T* sums) {
+        add_elements(block + from, rows, lanes, kRowLanes, sums);
       });
       mean = static_cast<T>(sum / static_cast<double>(here));
     }
-    const double squares = over_lanes_of_run(here, [&](int64_t from, int64_t rows, const int64_t lanes) {
-      Lanes<T> sums;
-      add_squares(block + from, rows, lanes, kRowLanes, [mean](int64_t) { return mean; }, sums.lane);
-      return sums;
+    const double squares = over_lanes_of_run<T>(here, [&](int64_t from, int64_t rows, const int64_t lanes, T* sums) {
+      add_squares(block + from, rows, lanes, kRowLanes, [mean](int64_t) { return mean; }, sums);
     });
     all.merge({static_cast<double>(here), static_cast<double>(mean), squares});
   }

@@ -91,5 +91,5 @@ def test_without_parameters(launch):
 
 
 def test_shapes_reach_both_the_held_and_the_split_version():
-    held = {group_tiles(shape[1] // 2, torch.Size(shape[2:]).numel(), 2).held for shape in SHAPES}
+    held = {group_tiles(shape[1] // 2, torch.Size(shape[2:]).numel()).held for shape in SHAPES}
     assert held == {True, False}
