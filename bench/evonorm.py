@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fastsciml.kernels.evonorm_tiles import group_tiles
+from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, MOST_HELD_FORWARD, group_tiles
 from torch import Tensor
 
 from . import evonorm_memory, limits, memory
@@ -207,14 +207,16 @@ def _cuda_figures() -> Figures:
     for shape in ((32, 64, 56, 56), (32, 256, 14, 14), (2, 64, 112, 112), (1, 64, 512, 512)):
         n, channels, height, width = shape
         tensor = 4 * n * channels * height * width / 1e6
-        tiles = group_tiles(channels // GROUPS, height * width)
+        forward, backward = (
+            group_tiles(channels // GROUPS, height * width, most) for most in (MOST_HELD_FORWARD, MOST_HELD_BACKWARD)
+        )
         rows.append(
             {
                 "shape": "x".join(map(str, shape)),
                 "S forward must move, MB": 2 * tensor,
-                "moves": tiles.forward_tensors * tensor,
+                "moves": forward.forward_tensors * tensor,
                 "S backward must move": 3 * tensor,
-                "its moves": tiles.backward_tensors * tensor,
+                "its moves": backward.backward_tensors * tensor,
                 "B forward must move = moves": 3 * tensor,
                 "B backward": 5 * tensor,
             }

@@ -8,7 +8,7 @@ import torch
 import triton
 from fastsciml.kernels import evonorm_b as b
 from fastsciml.kernels import evonorm_s as s
-from fastsciml.kernels.evonorm_tiles import group_tiles, stage_tiles
+from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, MOST_HELD_FORWARD, group_tiles, stage_tiles
 from torch import Tensor
 
 
@@ -23,7 +23,7 @@ def evonorm_s(
 ) -> tuple[Tensor, Tensor]:
     n, channels, space, strides = _extents(x)
     y, statistics = torch.empty_like(x), x.new_empty((n, groups, 2), dtype=_real(x))
-    tiles = group_tiles(channels // groups, space)
+    tiles = group_tiles(channels // groups, space, MOST_HELD_FORWARD)
     s.forward_kernel[(groups, n)](
         x, _or(v, 1, statistics, channels), _or(weight, 1, statistics, channels), _or(bias, 0, statistics, channels),
         y, statistics, channels, channels // groups, space, *strides, eps,
@@ -45,7 +45,7 @@ def evonorm_s_backward(
     n, channels, space, strides = _extents(x)
     dx, sums = torch.empty_like(x), statistics.new_empty((n, 3, channels))
     weight = _or(weight, 1, statistics, channels)
-    tiles = group_tiles(channels // groups, space)
+    tiles = group_tiles(channels // groups, space, MOST_HELD_BACKWARD)
     s.backward_kernel[(groups, n)](
         dy, x, _or(v, 1, statistics, channels), weight, statistics, dx, sums,
         channels, channels // groups, space, *strides,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A group of so many elements is held in a program's registers and read once. More would spill, forward or backward.
-MOST_HELD = 8192
+# A group of so many elements is held in a program's registers and read once; more would spill.
+MOST_HELD_FORWARD, MOST_HELD_BACKWARD = 8192, 4096
 # What a program of the split version, or of a stage, takes at a time.
 SPLIT_ELEMENTS = 4096
 STAGE_ELEMENTS = 2048
@@ -39,10 +39,10 @@ def next_power_of_2(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def group_tiles(channels: int, space: int) -> Tiles:
-    """For groups of so many channels and positions."""
+def group_tiles(channels: int, space: int, most_held: int) -> Tiles:
+    """For groups of so many channels and positions, held up to `most_held` elements."""
     block_channels, block_positions = next_power_of_2(channels), next_power_of_2(space)
-    if block_channels * block_positions <= MOST_HELD:
+    if block_channels * block_positions <= most_held:
         return Tiles(block_channels, block_positions, True)
     block_channels = min(block_channels, 16)
     return Tiles(block_channels, min(block_positions, SPLIT_ELEMENTS // block_channels), False)

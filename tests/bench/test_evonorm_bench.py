@@ -11,7 +11,7 @@ from bench.measure import DisagreementError
 from bench.report import Settings
 from fastsciml import ops
 
-TINY = Settings(size=8, quick=True, repetitions=1)
+TINY = Settings(size=16, quick=True, repetitions=1)
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,6 @@ def _cheap(monkeypatch):
     monkeypatch.setattr(evonorm, "compiled", lambda function: function)
     monkeypatch.setattr(limits, "copy_bandwidth", lambda: 1e10)
     monkeypatch.setattr(evonorm_memory, "peak_tensors", lambda name, threads: 4.01)
-    monkeypatch.setattr(evonorm, "SMALL_BATCH", 1)
 
 
 def silent(what):
@@ -41,7 +40,7 @@ def test_a_small_run_measures_everything_and_judges_nothing():
 def test_the_full_run_judges_every_promise(monkeypatch):
     monkeypatch.setattr(evonorm, "FULL_SIZE", TINY.size)
     first = evonorm.run(TINY, silent)
-    monkeypatch.setattr(evonorm, "_cases", lambda settings: [Case((2, 64, 8, 8))])
+    monkeypatch.setattr(evonorm, "_cases", lambda settings: [Case((2, 64, 16, 16))])
     report = evonorm.run(replace(TINY, quick=False), silent)
     assert len(report.judgements) == len(first.judgements) == 17
     assert {judgement.verdict for judgement in report.judgements} <= {"met", "missed"}

@@ -10,7 +10,7 @@ import tempfile
 
 import triton
 from fastsciml.kernels import evonorm_b, evonorm_s
-from fastsciml.kernels.evonorm_tiles import group_tiles, stage_tiles
+from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, MOST_HELD_FORWARD, group_tiles, stage_tiles
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
@@ -22,11 +22,13 @@ REAL = ("v", "weight", "bias", "statistics", "parameters", "out", "sums")
 
 def cases():
     """Kernel, constants, warps: the largest held groups, a split one, the stages in both layouts."""
-    for channels, positions in ((2, 4096), (8, 65536)):
-        tiles = group_tiles(channels, positions)
-        block = {"HELD": tiles.held, "BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
-        yield evonorm_s.forward_kernel, {"CENTRED": True, **block}, tiles.warps
-        yield evonorm_s.backward_kernel, block, tiles.warps
+    kernels = ((evonorm_s.forward_kernel, MOST_HELD_FORWARD), (evonorm_s.backward_kernel, MOST_HELD_BACKWARD))
+    for kernel, most_held in kernels:
+        for channels, positions in ((2, most_held // 2), (8, 65536)):
+            tiles = group_tiles(channels, positions, most_held)
+            block = {"HELD": tiles.held, "BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
+            centred = {"CENTRED": True} if kernel is evonorm_s.forward_kernel else {}
+            yield kernel, {**centred, **block}, tiles.warps
     for interleaved in (False, True):
         tiles = stage_tiles(64, 3136, interleaved)
         block = {"BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fastsciml.kernels.evonorm_tiles import group_tiles
+from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, group_tiles
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 6e-3, torch.float16: 1e-3}
@@ -91,5 +91,5 @@ def test_without_parameters(launch):
 
 
 def test_shapes_reach_both_the_held_and_the_split_version():
-    held = {group_tiles(shape[1] // 2, torch.Size(shape[2:]).numel()).held for shape in SHAPES}
+    held = {group_tiles(shape[1] // 2, torch.Size(shape[2:]).numel(), MOST_HELD_BACKWARD).held for shape in SHAPES}
     assert held == {True, False}

@@ -223,6 +223,8 @@ def _backward_kernel(
     mean, _, count = batch
     space = x.numel() // (x.shape[0] * x.shape[1])
     linear = -scale * sums[:, 3] / (own * space)
+    if variant == B0 and space == 1:
+        linear = torch.zeros_like(linear)  # one position's variance is 0 whatever x; a x + b would leave its rounding
     constant = -linear * planes[:, 0] if variant == B0 else torch.zeros_like(linear)
     if training:
         pull = totals[2].clone()
