@@ -6,6 +6,7 @@ in timm's layers: weight, bias, v, running_var.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from fastsciml import ops
 from fastsciml.ops.evonorm_inputs import check_input, per_channel
 
 
-class _EvoNorm(nn.Module):
+class _EvoNorm(nn.Module, ABC):
     """Weight, bias and, for variants that have it, v; subclasses give the normalised activation.
 
     With `nonlinear=False` a layer is weight x + bias, as where the paper's networks have no activation.
@@ -58,8 +59,8 @@ class _EvoNorm(nn.Module):
         y = x if self.weight is None else x * per_channel(self.weight, x).to(x.dtype)
         return y if self.bias is None else y + per_channel(self.bias, x).to(x.dtype)
 
-    def _activated(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def _activated(self, x: Tensor) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.affine}, nonlinear={self.nonlinear}"
@@ -170,8 +171,8 @@ class _EvoNormB(_EvoNorm):
             self._track(batch)
         return y
 
-    def _normalised(self, x: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def _normalised(self, x: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor]: ...
 
     @torch.no_grad()
     def _track(self, batch: Tensor) -> None:
