@@ -1,6 +1,7 @@
 """What every test runs under: fixed seeds, and NaN in fresh memory, so that an output left unwritten shows."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,10 @@ import torch
 if not torch.cuda.is_available():
     # It counts when triton is imported, which torch may do in any test.
     os.environ["TRITON_INTERPRET"] = "1"
+
+# A run started in the background may have been told to ignore Ctrl-C, and would hand that on to the processes that
+# tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
