@@ -49,7 +49,8 @@ class Timing(Generic[T]):
 def interleave(competitors: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, Timing[T]]:
     """Run A B C, A B C, ...: what slows the machine down for a while slows all of them down.
 
-    Warming up is the caller's, since some competitors cost too much to run once for nothing.
+    Warming up is the caller's, since some competitors cost too much to run once for nothing. An output with `seconds`
+    was timed by the competitor itself, as those in other processes are.
     """
     timings: dict[K, Timing[T]] = {}
     for _ in range(rounds):
@@ -58,7 +59,8 @@ def interleave(competitors: Mapping[K, Callable[[], T]], rounds: int) -> dict[K,
             output = competitor()
             seconds = perf_counter() - start
             timing = timings.setdefault(name, Timing([], output))
-            timing.seconds.append(seconds)
+            own: float | None = getattr(output, "seconds", None)
+            timing.seconds.append(seconds if own is None else own)
             timing.output = output
     return timings
 

@@ -19,6 +19,7 @@ from .measure import DisagreementError
 from .poisson_problems import Problem
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+WHOLE_MACHINE = Path("/proc/meminfo")
 HERE = Path(__file__).parents[1]
 
 
@@ -68,10 +69,19 @@ def _load_everything(boundary: tuple[tuple[str, str], ...]) -> None:
 
 
 def resident(name: str) -> int:
-    for line in STATUS.read_text().splitlines():
+    return _bytes(STATUS, name)
+
+
+def available() -> int | None:
+    """Bytes that programs may still take without swapping, None where the system does not tell."""
+    return _bytes(WHOLE_MACHINE, "MemAvailable") if WHOLE_MACHINE.exists() else None
+
+
+def _bytes(table: Path, name: str) -> int:
+    for line in table.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return 1024 * int(line.split()[1])
-    raise OSError(f"{STATUS} has no {name}")
+    raise OSError(f"{table} has no {name}")
 
 
 if __name__ == "__main__":

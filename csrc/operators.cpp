@@ -6,32 +6,74 @@
 
 #include "core/huge_pages.h"
 #include "evonorm/operators.h"
+#include "medium/operators.h"
 #include "multigrid/operators.h"
 #include "poisson/operators.h"
+#include "spectral/operators.h"
 
 STABLE_TORCH_LIBRARY(fastsciml, library) {
   // Backs memory that nobody has touched yet with huge pages
   library.def("advise_huge_pages(Tensor memory) -> ()");
 
   // out = A u for the Poisson operator
-  library.def("poisson_apply(Tensor u, Tensor couplings, int[] periodic, Tensor? faces, float alpha) -> Tensor");
-
-  // out = B rhs, one multigrid V-cycle, and the floats of workspace it needs
   library.def(
-      "multigrid_v_cycle(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, Tensor[] axes, "
-      "Tensor[] row_indices, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] openness, Tensor(b!) workspace) -> ()");
+      "poisson_apply(Tensor u, Tensor couplings, int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha) "
+      "-> "
+      "Tensor");
+
+  // ||f - A u||^2
+  library.def(
+      "poisson_residual_norm(Tensor u, Tensor f, Tensor couplings, int[] periodic, Tensor? faces, Tensor[] "
+      "coefficient, "
+      "Tensor? alpha) -> Tensor");
+
+  // u = A^-1 f for the same operator on a box, by the transforms that diagonalise its axes
+  library.def("fast_poisson(Tensor f, int[] transforms, Tensor[] eigenvalues, float alpha) -> Tensor");
+
+  // Multigrid V-cycles and full multigrid for A out = rhs, and the floats of workspace they need
+  library.def(
+      "multigrid_v_cycle(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, "
+      "int cycles, Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
+      "Tensor(b!) workspace) -> ()");
+  library.def(
+      "full_multigrid(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, "
+      "Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
+      "Tensor(b!) workspace) -> ()");
   library.def("multigrid_workspace(int[] extents, int[] periodic, int sweeps, int threads) -> int");
 
   // scale * rows in the order in which the multigrid kernels keep them
   library.def("split_rows(Tensor rows, float scale) -> Tensor");
 
+  // What fills the grid: the bits of a mask, the finest level of one, its next level; a medium given by its faces, a
+  // level of one, its next level, each (faces, face_z, reaction)
+  library.def("pack_faces(Tensor unknown, Tensor? passable, int[] periodic) -> Tensor");
+  library.def(
+      "mask_diagonals(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, float relaxation) -> Tensor");
+  library.def(
+      "coarsen_mask(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, bool fixed, int[] periodic, Tensor "
+      "parents, Tensor shares) -> (Tensor, Tensor, Tensor)");
+  library.def(
+      "split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, Tensor? reaction, Tensor couplings, "
+      "int[] periodic) -> (Tensor, Tensor, Tensor)");
+  library.def(
+      "medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings, int[] extents, bool periodic_z, "
+      "float relaxation) -> (Tensor, Tensor)");
+  library.def(
+      "coarsen_medium(Tensor faces, Tensor face_z, Tensor reaction, int[] extents, Tensor parents, Tensor shares) -> "
+      "(Tensor, Tensor, Tensor)");
+
+  // Regions whose constant nothing holds, (region of each cell, sizes), and their means, taken from values
+  library.def("free_regions(Tensor unknown, int[] periodic, int[] holding, Tensor? holds) -> (Tensor, Tensor)");
+  library.def("subtract_region_means(Tensor(a!) values, Tensor region, Tensor sizes) -> Tensor");
+
   // One iteration of flexible conjugate gradients: its inner products, then its update
   library.def(
       "conjugate_line_search(Tensor z, Tensor p, Tensor r, int[] extents, int[] periodic, Tensor axes, "
-      "Tensor row_indices, Tensor diagonals, Tensor z_couplings) -> Tensor");
+      "Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces) -> Tensor");
   library.def(
       "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor? p, Tensor(c!) r, Tensor f, Tensor couplings, "
-      "int[] periodic, Tensor? faces, float alpha, float length, float beta, float scale) -> Tensor");
+      "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, float length, float beta, float scale) -> "
+      "Tensor");
 
   // EvoNorm with group statistics, (y, statistics); its gradient, (dx, gradients of bias, weight and v)
   library.def(
@@ -58,8 +100,19 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("advise_huge_pages", TORCH_BOX(&fastsciml::core::advise_huge_pages));
   library.impl("poisson_apply", TORCH_BOX(&fastsciml::poisson::poisson_apply));
+  library.impl("poisson_residual_norm", TORCH_BOX(&fastsciml::poisson::poisson_residual_norm));
+  library.impl("fast_poisson", TORCH_BOX(&fastsciml::spectral::fast_poisson));
   library.impl("multigrid_v_cycle", TORCH_BOX(&fastsciml::multigrid::multigrid_v_cycle));
+  library.impl("full_multigrid", TORCH_BOX(&fastsciml::multigrid::full_multigrid));
   library.impl("split_rows", TORCH_BOX(&fastsciml::multigrid::split_rows));
+  library.impl("pack_faces", TORCH_BOX(&fastsciml::medium::pack_faces));
+  library.impl("mask_diagonals", TORCH_BOX(&fastsciml::medium::mask_diagonals));
+  library.impl("coarsen_mask", TORCH_BOX(&fastsciml::medium::coarsen_mask));
+  library.impl("split_medium", TORCH_BOX(&fastsciml::medium::split_medium));
+  library.impl("medium_level", TORCH_BOX(&fastsciml::medium::medium_level));
+  library.impl("coarsen_medium", TORCH_BOX(&fastsciml::medium::coarsen_medium));
+  library.impl("free_regions", TORCH_BOX(&fastsciml::medium::free_regions));
+  library.impl("subtract_region_means", TORCH_BOX(&fastsciml::medium::subtract_region_means));
   library.impl("conjugate_line_search", TORCH_BOX(&fastsciml::directions::conjugate_line_search));
   library.impl("conjugate_direction_step", TORCH_BOX(&fastsciml::directions::conjugate_direction_step));
   library.impl("evonorm_s", TORCH_BOX(&fastsciml::evonorm::evonorm_s));

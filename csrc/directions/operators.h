@@ -21,15 +21,15 @@ namespace fastsciml::directions {
 using multigrid::Ints;
 using multigrid::Tensor;
 
-// float64 [4]: <z, A z>, <p, A z>, <r, z>, <r, p>.   Moves 12 bytes per unknown.
-Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints periodic, Tensor axes, Tensor row_indices,
-                             Tensor diagonals, Tensor z_couplings);
+// float64 [4]: <z, A z>, <p, A z>, <r, z>, <r, p>, weighted by the cells' volumes.   Moves 12 bytes per unknown.
+Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints periodic, Tensor axes, Tensor maps,
+                             Tensor diagonals, Tensor z_couplings, Tensor faces);
 
 // z += beta p, u += length z, r = scale (f - A u); returns ||f - A u||^2, float64 [1]. So z becomes the next p.
-// couplings, faces and alpha as in poisson/operators.h.   Moves 8 bytes per unknown (16 with a beta), and 24 (float64)
-// or 12 (float32) more for u and f.
+// couplings, faces, coefficient and alpha as in poisson/operators.h.   Moves 8 bytes per unknown (16 with a beta), and
+// 24 (float64) or 12 (float32) more for u and f.
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                Ints periodic, std::optional<Tensor> faces, double alpha, double length, double beta,
-                                double scale);
+                                Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
+                                std::optional<Tensor> alpha, double length, double beta, double scale);
 
 }  // namespace fastsciml::directions

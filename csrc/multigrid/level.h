@@ -12,9 +12,9 @@
 //
 // The operator, in its pointwise form (divided by the cell's volume):
 //   (A u)_ijk = d u_ijk - lower_x[i] u_{i-1,j,k} - upper_x[i] u_{i+1,j,k} - ... (the same in y and z)
-// A coupling is 1 / (cell width * distance of the centres); it is 0 at a non-periodic end, where the boundary's share
-// stands in d alone. In a masked hierarchy the couplings of coarse levels are multiplied by the open fraction of
-// their face.
+// A coupling is 1 / (cell width * distance of the unknowns); it is 0 at a non-periodic end, where the boundary's share
+// stands in d alone. With a medium in the grid (solid cells, a coefficient), couplings are multiplied by what their
+// face conducts.
 #pragma once
 
 #include <cstdint>
@@ -27,29 +27,23 @@ inline constexpr int64_t kRowUnit = 16;
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 constexpr int64_t half_of(int64_t extent) { return round_up((extent + 1) / 2, kRowUnit); }
 
-// One axis of a level and its transfer to the next coarser level, where cell i belongs to the coarse cell i / 2.
+// One axis of a level and its transfer to the next coarser level.
 struct Axis {
-  int64_t extent;
+  int64_t extent, coarse_extent;
   bool periodic;
-  bool coarsened;      // false: the coarse level has the same cells along this axis
   const float* lower;  // [extent] coupling to cell i - 1 (x and y; z's are in Level)
   const float* upper;  // [extent] coupling to cell i + 1
   const float* share;  // [extent] this cell's share of its coarse cell's width: the weight of restriction
-  const float* own;  // [extent] prolongation weight of the coarse cell this one lies in, the boundary's mirror included
-  const float* next;  // [extent] prolongation weight of the coarse cell beyond the nearer coarse face
+  const float* own;    // [extent] prolongation weight of the coarse cell this one lies in, the boundary's part included
+  const float* next;   // [extent] prolongation weight of `beyond`
+  const float* weight;    // [extent] the cell's width, the widest being 1
+  const int32_t* parent;  // [extent] the coarse cell this one lies in
+  const int32_t* beyond;  // [extent] the coarse cell beyond the nearer coarse face; any where its weight is 0
+  const int32_t* first;   // [coarse extent + 1] first cell of each coarse one (x and y)
 
-  int64_t parent(int64_t i) const { return coarsened ? i / 2 : i; }
-  int64_t coarse_extent() const { return coarsened ? (extent + 1) / 2 : extent; }
-
-  // The coarse cell `next` refers to. At a non-periodic end there is none: its weight is 0, any valid index will do.
-  int64_t neighbour(int64_t i) const {
-    if (!coarsened) return i;
-    const int64_t n = coarse_extent();
-    const int64_t j = i / 2 + (i % 2 ? 1 : -1);
-    if (j < 0) return periodic ? n - 1 : 0;
-    if (j >= n) return periodic ? 0 : n - 1;
-    return j;
-  }
+  bool coarsened() const { return coarse_extent < extent; }
+  bool opens(int64_t i) const { return i == 0 || parent[i - 1] != parent[i]; }
+  bool closes(int64_t i) const { return i + 1 == extent || parent[i + 1] != parent[i]; }
 
   // The cell that a halo reaches past a periodic end; a halo may be wider than the axis.
   int64_t wrap(int64_t i) const {
@@ -70,8 +64,15 @@ struct Level {
   int64_t z_stride;               // 2 half where z's couplings differ from row to row (coarse, masked), else 0
   const float* near_z;            // [1 or x*y, 2 half] coupling to the neighbour in z with the same index
   const float* far_z;             // [1 or x*y, 2 half] coupling to the other one
-  const float* open_x;            // [x, y, 2 half] open fraction of the face to (i + 1, j, k), or null: all open
-  const float* open_y;            // [x, y, 2 half] open fraction of the face to (i, j + 1, k), or null
+  const float* face_x;            // [x + 1, y, 2 half] what the face between (i - 1, j, k) and (i, j, k) conducts per
+                                  // unit of its coupling, or null: 1 everywhere
+  const float* face_y;            // [x, y + 1, 2 half] likewise between (i, j - 1, k) and (i, j, k)
+
+  // Where cells along z merge otherwise than in pairs (i // 2), rows in halves; else null:
+  const int32_t* z_parent;  // [2 half] } coarse cells of each cell, as indices in the order of k
+  const int32_t* z_beyond;  // [2 half] }
+  const int32_t* z_first;   // [2 coarse half]  } cells of each coarse cell, as indices into a row in halves,
+  const int32_t* z_second;  // [2 coarse half]  } -1 where there is none
 
   int64_t stride() const { return 2 * half; }
   int64_t row(int64_t i, int64_t j) const { return (i * y.extent + j) * stride(); }

@@ -19,37 +19,68 @@ struct HalfStencil {
   const float* far;      // the other half, moved by one cell
   const float* near_z;
   const float* far_z;
-  const float* open_lower_x;  // null where all faces are open
-  const float* open_upper_x;
-  const float* open_lower_y;
-  const float* open_upper_y;
+  const float* face_lower_x;  // null where all faces conduct 1
+  const float* face_upper_x;
+  const float* face_lower_y;
+  const float* face_upper_y;
 
   // The sum of couplings times neighbours at index m.
   template <bool kWeighted>
   float neighbours(int64_t m) const {
     const float along_z = near_z[m] * near[m] + far_z[m] * far[m];
     if constexpr (kWeighted) {
-      return along_z + lower_x * open_lower_x[m] * below_x[m] + upper_x * open_upper_x[m] * above_x[m] +
-             lower_y * open_lower_y[m] * below_y[m] + upper_y * open_upper_y[m] * above_y[m];
+      return along_z + lower_x * face_lower_x[m] * below_x[m] + upper_x * face_upper_x[m] * above_x[m] +
+             lower_y * face_lower_y[m] * below_y[m] + upper_y * face_upper_y[m] * above_y[m];
     } else {
       return along_z + lower_x * below_x[m] + upper_x * above_x[m] + lower_y * below_y[m] + upper_y * above_y[m];
     }
   }
 };
 
+// Couplings and face factors of half `which` of row (x, y); the neighbours are the caller's.
+template <bool kWeighted>
+inline HalfStencil couplings_of(const Level& level, int64_t x, int64_t y, int64_t which) {
+  const int64_t h = which * level.half, row = level.row(x, y) + h;
+  const int64_t z_row = (x * level.y.extent + y) * level.z_stride + h;
+  HalfStencil s{};
+  s.lower_x = level.x.lower[x];
+  s.upper_x = level.x.upper[x];
+  s.lower_y = level.y.lower[y];
+  s.upper_y = level.y.upper[y];
+  s.near_z = level.near_z + z_row;
+  s.far_z = level.far_z + z_row;
+  if constexpr (kWeighted) {
+    s.face_lower_x = level.face_x + row;
+    s.face_upper_x = s.face_lower_x + level.y.extent * level.stride();
+    // One more row in every plane.
+    s.face_lower_y = level.face_y + row + x * level.stride();
+    s.face_upper_y = s.face_lower_y + level.stride();
+  }
+  return s;
+}
+
+// Over-relaxation of a half-sweep as a multiple of the level's, and the share of v that it keeps.
+struct Relaxation {
+  float factor, keep;
+};
+
 // v = relaxation f / d: the first half-sweep from a zero guess.
-inline void start_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, int64_t n) {
+inline void start_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, float factor,
+                       int64_t n) {
 #pragma omp simd
-  for (int64_t m = 0; m < n; ++m) v[m] = inverse[m] * f[m];
+  for (int64_t m = 0; m < n; ++m) v[m] = factor * inverse[m] * f[m];
 }
 
 // v = (1 - relaxation) v + relaxation (f + neighbours) / d.
 template <bool kWeighted>
-inline void relax_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, float keep,
-                       const HalfStencil& stencil, int64_t n) {
+inline void relax_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse,
+                       const Relaxation& relaxation, const HalfStencil& stencil, int64_t n) {
+  const Relaxation relax = relaxation;
   const HalfStencil s = stencil;
 #pragma omp simd
-  for (int64_t m = 0; m < n; ++m) v[m] = keep * v[m] + inverse[m] * (f[m] + s.neighbours<kWeighted>(m));
+  for (int64_t m = 0; m < n; ++m) {
+    v[m] = relax.keep * v[m] + relax.factor * inverse[m] * (f[m] + s.neighbours<kWeighted>(m));
+  }
 }
 
 // sum += share (f - A v); solid cells and padding have no residual.
@@ -67,9 +98,18 @@ inline void residual_half(float* __restrict sum, float share, const float* __res
 
 // A coarse row from the sums of residuals over the fine rows it is made of, both as two halves. `natural` is scratch
 // of twice a coarse half.
-inline void restrict_row(float* __restrict coarse, int64_t coarse_half, const float* __restrict sum, int64_t half,
-                         const float* __restrict share, bool coarsened, float* __restrict natural) {
-  if (!coarsened) {
+inline void restrict_row(const Level& level, float* __restrict coarse, const float* __restrict sum,
+                         float* __restrict natural) {
+  const int64_t half = level.half, coarse_half = half_of(level.z.coarse_extent);
+  const float* __restrict share = level.z.share;
+  if (level.z_first != nullptr) {
+    for (int64_t m = 0; m < 2 * coarse_half; ++m) {
+      const int32_t first = level.z_first[m], second = level.z_second[m];
+      coarse[m] = (first < 0 ? 0.0f : share[first] * sum[first]) + (second < 0 ? 0.0f : share[second] * sum[second]);
+    }
+    return;
+  }
+  if (!level.z.coarsened()) {
     std::copy_n(sum, 2 * half, coarse);
     return;
   }
@@ -111,6 +151,19 @@ inline void correct_half(float* __restrict out, const float* __restrict v, const
   for (int64_t m = 0; m < n; ++m) {
     const float correction = own[m] * e[m] + next[m] * e_beyond[m];
     out[m] = v[m] + (inverse[m] > 0.0f ? correction : 0.0f);
+  }
+}
+
+// The same where z's cells do not merge in pairs: e is a coarse row in the order of k.
+inline void correct_row(const Level& level, float* __restrict out_even, float* __restrict out_odd,
+                        const float* __restrict v, const float* __restrict e, const float* __restrict inverse) {
+  for (int64_t which : {0, 1}) {
+    float* out = which ? out_odd : out_even;
+    for (int64_t m = 0; m < level.half; ++m) {
+      const int64_t at = which * level.half + m;
+      const float correction = level.z.own[at] * e[level.z_parent[at]] + level.z.next[at] * e[level.z_beyond[at]];
+      out[m] = v[at] + (inverse[at] > 0.0f ? correction : 0.0f);
+    }
   }
 }
 

@@ -9,20 +9,22 @@ namespace fastsciml::multigrid {
 namespace {
 
 // Takes arrays one after another out of a flat tensor.
+template <class T>
 class Reader {
  public:
   explicit Reader(const Tensor& tensor)
-      : values_(static_cast<const float*>(tensor.data_ptr()), static_cast<size_t>(tensor.numel())) {}
+      : values_(static_cast<const T*>(tensor.data_ptr()), static_cast<size_t>(tensor.numel())) {}
 
-  const float* take(int64_t count) {
-    STD_TORCH_CHECK(static_cast<size_t>(count) <= values_.size(), "multigrid: an `axes` tensor is too short");
-    const float* start = values_.data();
+  bool empty() const { return values_.empty(); }
+  const T* take(int64_t count) {
+    STD_TORCH_CHECK(static_cast<size_t>(count) <= values_.size(), "multigrid: a tensor of the hierarchy is too short");
+    const T* start = values_.data();
     values_ = values_.subspan(static_cast<size_t>(count));
     return start;
   }
 
  private:
-  std::span<const float> values_;
+  std::span<const T> values_;
 };
 
 }  // namespace
@@ -36,7 +38,7 @@ Level shape_of_level(size_t l, const Ints& extents, const Ints& periodic) {
   Axis* axes[] = {&level.x, &level.y, &level.z};
   for (size_t a = 0; a < 3; ++a) {
     axes[a]->extent = fine[a];
-    axes[a]->coarsened = coarse[a] < fine[a];
+    axes[a]->coarse_extent = coarse[a];
     axes[a]->periodic = periodic[a] != 0;
   }
   level.half = half_of(fine[2]);
@@ -46,29 +48,44 @@ Level shape_of_level(size_t l, const Ints& extents, const Ints& periodic) {
 Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelTensors& tensors) {
   Level level = shape_of_level(l, extents, periodic);
   const int64_t nx = level.x.extent, ny = level.y.extent, stride = level.stride();
-  Reader values(tensors.axes);
+  Reader<float> values(tensors.axes);
   for (Axis* axis : {&level.x, &level.y}) {
     axis->lower = values.take(axis->extent);
     axis->upper = values.take(axis->extent);
     axis->share = values.take(axis->extent);
     axis->own = values.take(axis->extent);
     axis->next = values.take(axis->extent);
+    axis->weight = values.take(axis->extent);
   }
   level.z.share = values.take(stride);
   level.z.own = values.take(stride);
   level.z.next = values.take(stride);
+  level.z.weight = values.take(stride);
   level.relaxation = *values.take(1);
 
-  level.row_x = static_cast<const int32_t*>(tensors.row_indices.data_ptr());
-  level.row_y = level.row_x + nx;
+  Reader<int32_t> maps(tensors.maps);
+  level.row_x = maps.take(nx);
+  level.row_y = maps.take(ny);
+  for (Axis* axis : {&level.x, &level.y}) {
+    axis->parent = maps.take(axis->extent);
+    axis->beyond = maps.take(axis->extent);
+    axis->first = maps.take(axis->coarse_extent + 1);
+  }
+  if (!maps.empty()) {
+    level.z_parent = maps.take(stride);
+    level.z_beyond = maps.take(stride);
+    level.z_first = maps.take(2 * half_of(level.z.coarse_extent));
+    level.z_second = maps.take(2 * half_of(level.z.coarse_extent));
+  }
+
   level.diagonal = static_cast<const float*>(tensors.diagonals.data_ptr());
   level.inverse_diagonal = level.diagonal + tensors.diagonals.numel() / 2;
   level.near_z = static_cast<const float*>(tensors.z_couplings.data_ptr());
   level.far_z = level.near_z + tensors.z_couplings.numel() / 2;
   level.z_stride = tensors.z_couplings.numel() == 2 * stride ? 0 : stride;
-  if (tensors.openness != nullptr && tensors.openness->numel() > 0) {
-    level.open_x = static_cast<const float*>(tensors.openness->data_ptr());
-    level.open_y = level.open_x + nx * ny * stride;
+  if (tensors.faces != nullptr && tensors.faces->numel() > 0) {
+    level.face_x = static_cast<const float*>(tensors.faces->data_ptr());
+    level.face_y = level.face_x + (nx + 1) * ny * stride;
   }
   return level;
 }

@@ -4,8 +4,8 @@
 
 #include "core/stream.h"
 #include "poisson/apply.cuh"
-#include "poisson/checks.h"
 #include "poisson/operators_cuda.h"
+#include "poisson/tensors.h"
 
 namespace fastsciml::poisson {
 namespace {
@@ -14,10 +14,8 @@ namespace {
 constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
 
 template <class T>
-void apply_tensors(const Tensor& u, const Tensor& couplings, const std::vector<int64_t>& periodic,
-                   const std::optional<Tensor>& faces, double alpha, Tensor& out) {
-  const Grid<T> grid = make_grid(u.size(1), u.size(2), u.size(3), core::data<T>(couplings), periodic.data(),
-                                 faces ? core::data<uint8_t>(*faces) : nullptr, static_cast<T>(alpha));
+void apply_tensors(const Tensor& u, const Operator& a, Tensor& out) {
+  const Grid<T> grid = grid_of<T>(a, u.size(1), u.size(2), u.size(3));
   launch_apply(grid, core::data<T>(u), core::mutable_data<T>(out), u.numel(), core::current_stream(u));
 }
 
@@ -29,16 +27,19 @@ void check_device(const Tensor& u, const Tensor& other, const char* name) {
 }  // namespace
 
 Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
-                          double alpha) {
-  check_apply(u, couplings, periodic, faces);
+                          std::vector<Tensor> coefficient, std::optional<Tensor> alpha) {
+  const Operator a{couplings, periodic, faces, coefficient, alpha};
+  check_apply(u, a);
   check_device(u, couplings, "couplings");
   if (faces) check_device(u, *faces, "faces");
+  for (const Tensor& face : coefficient) check_device(u, face, "coefficient");
+  if (alpha) check_device(u, *alpha, "alpha");
   core::check(u.numel() / kThreads < kMostBlocks, "poisson_apply", "u", "have fewer cells for one launch");
   Tensor out = torch::stable::empty_like(u);
   if (u.scalar_type() == core::ScalarType::Double)
-    apply_tensors<double>(u, couplings, periodic, faces, alpha, out);
+    apply_tensors<double>(u, a, out);
   else
-    apply_tensors<float>(u, couplings, periodic, faces, alpha, out);
+    apply_tensors<float>(u, a, out);
   return out;
 }
 

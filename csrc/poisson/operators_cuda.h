@@ -11,6 +11,6 @@ namespace fastsciml::poisson {
 using core::Tensor;
 
 Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
-                          double alpha);
+                          std::vector<Tensor> coefficient, std::optional<Tensor> alpha);
 
 }  // namespace fastsciml::poisson

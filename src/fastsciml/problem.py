@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def problem_from_files(
         title=rhs.name,
         rhs=np.ascontiguousarray(source, dtype=dtype),
         solid=mask,
-        spacing=parse_spacing(_numbers(spacing), source.ndim),
+        spacing=cast(tuple[float, ...], parse_spacing(_numbers(spacing), source.shape)),
         boundary=_boundary(boundary, source.ndim),
     )
 

@@ -6,21 +6,31 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from scipy.sparse.linalg import spsolve
 from typer.testing import CliRunner
 
-from bench import limits, memory, poisson, report
+from bench import (
+    limits,
+    memory,
+    poisson,
+    poisson_backward,
+    poisson_box,
+    poisson_convergence,
+    poisson_cycle,
+    poisson_fmg,
+    poisson_growth,
+    poisson_masked,
+    report,
+)
 from bench.__main__ import CORES, app
 from bench.limits import copy_bandwidth
-from bench.measure import DisagreementError, Spread, interleave, ratio
-from bench.memory import peak_increase
-from bench.poisson_peers import RugeStuben, SineTransform
-from bench.poisson_problems import Problem, noisy_ball, noisy_box, plume
+from bench.measure import DisagreementError, Spread, Timing, interleave, ratio
+from bench.petsc import Petsc
+from bench.poisson_problems import Outcome, Problem, noisy_ball, noisy_box
 from bench.report import Settings, Target
-from fastsciml.data import poisson_matrix
 
 RUNNER = CliRunner()
 TINY = Settings(size=12, quick=True, repetitions=2)
+FULL_TINY = replace(TINY, quick=False)
 
 
 @pytest.fixture(autouse=True)
@@ -37,24 +47,35 @@ def _same_threads_afterwards():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def _no_process(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _no_process():
     """What takes seconds, and has tests of its own."""
-    monkeypatch.setattr(memory, "peak_increase", lambda problem, tolerance, threads: 10 * problem.rhs.nbytes)
-    monkeypatch.setattr(limits, "copy_bandwidth", lambda: 1e10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "peak_increase", lambda problem, tolerance, threads: 10 * problem.rhs.nbytes)
+        patch.setattr(limits, "copy_bandwidth", lambda: 1e10)
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tiny():
     return poisson.run(TINY, _silent)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The full run, its size made tiny, where there is no PETSc."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Petsc, "find", lambda processes: None)
+        patch.setattr(poisson, "FULL_SIZE", TINY.size)
+        return poisson.run(FULL_TINY, _silent)
 
 
 def _silent(what):
     pass
 
 
-def _judged(report_, part):
-    (judgement,) = (j for j in report_.judgements if part in j.target.what)
+def _judged(report_, *parts):
+    (judgement,) = (j for j in report_.judgements if all(part in j.target.what for part in parts))
     return judgement
 
 
@@ -108,89 +129,121 @@ def test_a_miss_and_a_target_without_measurement_are_shown_and_are_not_met(tiny)
 
 def test_a_small_run_measures_everything_and_judges_nothing(tiny):
     assert {j.verdict for j in tiny.judgements} == {"not judged"}
-    assert [j.target.what for j in tiny.judgements if j.measured is None] == ["box: seconds at 24^3 / those at 12^3"]
+    unmeasured = [j.target.what for j in tiny.judgements if j.measured is None]
+    assert len(unmeasured) == 4
+    assert sum("PETSc" in what for what in unmeasured) == 3
+    assert "seconds per unknown" in unmeasured[-1]
     assert all(figures.rows for figures in tiny.figures)
-    assert 0 < _judged(tiny, "the worst").measured.median < 0.15
+    assert 0 < _judged(tiny, "convergence", "the worst").measured.median < 0.15
     assert _judged(tiny, "larger / smaller").measured.median >= 1
 
 
-def test_two_sizes_give_their_ratio():
-    both = poisson.run(replace(TINY, size=8, quick=False), _silent)
-    assert _judged(both, "seconds at 16^3").measured.median > 0
-    assert [row["grid"] for row in both.figures[0].rows] == ["8^3", "16^3"]
+def test_the_full_run_has_every_promise(whole):
+    limits_ = [(j.target.limit, j.target.at_least) for j in whole.judgements]
+    assert limits_[:8] == [(1.0, False), (0.9, False)] * 4
+    assert limits_[8:12] == [(100.0, True)] * 3 + [(25.0, True)]
+    assert limits_[12:] == [
+        (12.0, False), (2.0, False), (0.5, True), (1.2, False), (3.0, True),
+        (1.15, False), (1.3, False), (0.15, False), (1.2, False),
+    ]  # fmt: skip
+    assert [j.target.what.split(",")[1].strip() for j in whole.judgements[:8:2]] == [
+        "11^3 vertices", "12^3 cells", "23^3 vertices", "24^3 cells",
+    ]  # fmt: skip
 
 
-def test_only_the_full_run_judges(monkeypatch):
-    boxes = poisson._time_boxes(replace(TINY, quick=False), _silent)
-    smoke = poisson._time_plume(TINY, _silent)
-    runs = poisson._converge(TINY, _silent)
-    monkeypatch.setattr(poisson, "FULL_SIZE", TINY.size)
-    judgements = poisson._judge(replace(TINY, quick=False), boxes, replace(smoke, pyamg=None), runs)
-    assert judgements[2].verdict == "not judged"
-    assert "pyamg" in judgements[2].why
-    assert all(j.verdict in ("met", "missed") for j in judgements[:2])
-    assert judgements[4].verdict == "met"
+def test_only_the_full_run_judges(whole):
+    assert all(j.verdict in ("met", "missed") for j in whole.judgements if "PETSc" not in j.target.what)
+    assert _judged(whole, "the worst", "convergence").verdict == "met"
+
+
+def test_without_petsc_its_promises_are_not_judged(whole):
+    """Nor is anything else taken for met that was not measured."""
+    petsc = [j for j in whole.judgements if "PETSc" in j.target.what]
+    assert [(j.verdict, j.measured, j.why) for j in petsc] == [("not judged", None, "petsc4py is not installed")] * 3
+    assert not whole.all_met
+    assert any(note.startswith("petsc4py is not installed: PETSc CG + hypre BoomerAMG,") for note in whole.notes)
 
 
 def test_an_absent_peer_is_named(monkeypatch):
-    monkeypatch.setattr(poisson, "installed_version", lambda name: poisson.ABSENT)
-    smoke = poisson._time_plume(TINY, _silent)
-    assert smoke.pyamg is None
-    assert any("pyamg is not installed" in note for note in poisson._notes(TINY))
-    assert [row["solver"] for row in poisson._plume_figures(smoke).rows] == ["fastsciml"]
+    monkeypatch.setattr(poisson_masked, "installed_version", lambda name: poisson_masked.ABSENT)
+    smoke = poisson_masked.measure(TINY, _silent)
+    assert smoke.times_ours(poisson_masked.PYAMG) is None
+    assert "pyamg is not installed: PyAMG Ruge-Stuben + CG not compared." in poisson_masked.notes(smoke)
+    assert [row["solver"] for row in poisson_masked.figures(smoke).rows] == ["fastsciml"]
 
 
-@pytest.mark.parametrize("make", [noisy_box, noisy_ball, plume])
-def test_the_residual_is_the_matrix_one(make):
-    problem = make(8)
-    u = np.random.default_rng(1).standard_normal(problem.shape)
-    matrix = poisson_matrix(problem.shape, problem.spacing, problem.boundary, problem.solid)
-    f = np.where(problem.fluid, problem.rhs, 0.0)
-    expected = np.linalg.norm(f.ravel() - matrix @ u.ravel()) / np.linalg.norm(f)
-    assert problem.residual(u) == pytest.approx(expected, rel=1e-12)
+def test_growth_without_memory_is_not_judged(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    assert poisson_growth.why_not(Settings(128)) == "needs 8 GiB of free memory"
+    promise = poisson.Promise(Target("growth", 1.15), None, "needs 8 GiB of free memory")
+    judgement = promise.judge(Settings(poisson.FULL_SIZE))
+    assert (judgement.verdict, judgement.why) == ("not judged", "needs 8 GiB of free memory")
 
 
-def test_competitors_solve_the_matrix():
-    box, ball = noisy_box(8), noisy_ball(12)
-    exact = spsolve(poisson_matrix(box.shape, box.spacing), box.rhs.ravel()).reshape(box.shape)
-    np.testing.assert_allclose(SineTransform(box, 1).solve().u, exact, rtol=1e-10, atol=1e-14)
-    assert ball.solid.any()
-    pytest.importorskip("pyamg")
-    peer = RugeStuben(ball)
-    ball.check("PyAMG", peer.on_grid(peer.solve(1e-10).u), 1e-10)
-    ball.check("fastsciml", ball.solve(1e-10).u, 1e-10)
+def test_growth_is_seconds_per_unknown_of_the_worst_size():
+    problems = [Problem(np.zeros((n, 1, 1)), centering="vertex") for n in (1, 2, 4)]
+    growth = poisson_growth.Growth(
+        problems, [Timing(seconds, None) for seconds in ([1.0, 2.0], [3.0, 6.0], [4.4, 8.8])]
+    )
+    assert growth.worst == Spread.of([1.5])
+    assert growth.of(2).median == pytest.approx(1.1)
+
+
+def test_a_v_cycle_that_is_wrong_gets_no_time(monkeypatch):
+    cycle = poisson_cycle.Cycle(noisy_ball(12))
+    cycle()
+    cycle.check()
+    cycle.out.mul_(2)
+    with pytest.raises(DisagreementError, match="V-cycle"):
+        cycle.check()
+
+
+def test_a_v_cycle_moves_what_its_passes_say():
+    time = poisson_cycle.CycleTime(noisy_box(10), [1e-6, 2e-6])
+    assert time.bytes == 24_000
+    assert time.share(1e10).most == pytest.approx(2.4)
+
+
+def test_full_multigrid_that_is_wrong_gets_no_time(monkeypatch):
+    right = Problem.solve
+
+    def wrong(self, tolerance, method="auto"):
+        outcome = right(self, 1e-10, "multigrid")
+        return replace(outcome, u=2 * outcome.u) if method == "fmg" else outcome
+
+    monkeypatch.setattr(Problem, "solve", wrong)
+    with pytest.raises(DisagreementError, match="fmg"):
+        poisson_fmg.measure(TINY, _silent)
+
+
+def test_a_wrong_gradient_gets_no_time(monkeypatch):
+    right = poisson_backward._round
+    monkeypatch.setattr(poisson_backward, "_round", lambda *given: (*right(*given)[:2], 1.01 * right(*given)[2]))
+    with pytest.raises(DisagreementError, match="gradient"):
+        poisson_backward.measure(TINY, _silent)
+
+
+def test_a_competitor_in_other_processes_times_itself():
+    timings = interleave({"here": lambda: Outcome(np.empty(0)), "there": lambda: Outcome(np.empty(0), seconds=7.0)}, 2)
+    assert timings["there"].seconds == [7.0, 7.0]
+    assert max(timings["here"].seconds) < 7
 
 
 def test_a_wrong_solution_gets_no_time(monkeypatch):
     right = Problem.solve
 
-    def wrong(self, tolerance):
-        outcome = right(self, tolerance)
+    def wrong(self, tolerance, method="auto"):
+        outcome = right(self, tolerance, method)
         return replace(outcome, u=outcome.u * (1 + 1e-7))
 
     monkeypatch.setattr(Problem, "solve", wrong)
-    for measure in (poisson._time_boxes, poisson._time_plume, poisson._converge):
+    for core in (poisson_box, poisson_masked, poisson_convergence, poisson_growth, poisson_fmg):
         with pytest.raises(DisagreementError, match="no time is reported"):
-            measure(TINY, _silent)
+            core.measure(TINY, _silent)
     result = RUNNER.invoke(app, ["poisson", "--quick", "--size", "12", "--json", "out.json"])
     assert result.exit_code == 1
     assert "no time is reported" in result.stderr
     assert not result.stdout
-
-
-def test_solvers_that_disagree_get_no_time():
-    box = noisy_box(8)
-    peer = SineTransform(box, 1)
-    u = peer.solve().u
-    peer.check_agreement(box.solve(1e-10).u, u, 1e-10)
-    with pytest.raises(DisagreementError, match="differ"):
-        peer.check_agreement(u + 1e-6, u, 1e-10)
-
-
-@pytest.mark.skipif(not memory.measurable(), reason="needs Linux")
-def test_memory_holds_inputs_and_solution_at_least():
-    problem = noisy_ball(64)
-    assert peak_increase(problem, 1e-6, 1) > 2 * problem.rhs.nbytes
 
 
 def test_results_are_written(folder, tiny, monkeypatch):

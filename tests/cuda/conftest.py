@@ -41,14 +41,22 @@ def guarded() -> Iterator[GuardedMemory]:
 
 @pytest.fixture
 def run_apply(host_kernels: ModuleType, guarded: GuardedMemory) -> Callable[..., np.ndarray]:
-    """run_apply(u, couplings, periodic, faces, alpha): A u by the kernel, on guarded copies."""
+    """run_apply(u, couplings, periodic, faces, coefficient, alpha): A u by the kernel, on guarded copies."""
 
     def run(
-        u: np.ndarray, couplings: np.ndarray, periodic: list[int], faces: np.ndarray | None, alpha: float
+        u: np.ndarray,
+        couplings: np.ndarray,
+        periodic: list[int],
+        faces: np.ndarray | None,
+        coefficient: list[np.ndarray],
+        alpha: np.ndarray | None,
     ) -> np.ndarray:
+        def copy(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else guarded.copy(array)
+
         out = guarded.empty(u.shape, u.dtype)
-        inputs = [guarded.copy(u), guarded.copy(couplings), periodic, faces if faces is None else guarded.copy(faces)]
-        host_kernels.poisson_apply(*inputs, alpha, out)
+        operator = [copy(couplings), periodic, copy(faces), [copy(k) for k in coefficient], copy(alpha)]
+        host_kernels.poisson_apply(copy(u), *operator, out)
         return out
 
     return run

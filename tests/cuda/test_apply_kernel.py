@@ -30,23 +30,40 @@ def couplings_of(extents, boundary, rng):
     return np.concatenate(parts)
 
 
+FILLS = ["box", "faces", "coefficient", "everything"]
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_agrees_with_the_float64_definition(shape, boundary, masked, dtype, run_apply):
+def test_agrees_with_the_float64_definition(shape, boundary, fill, dtype, run_apply):
     rng = np.random.default_rng(0)
     ends = BOUNDARIES[boundary]
     u = rng.standard_normal(shape).astype(dtype)
     couplings = couplings_of(shape[1:], ends, rng).astype(dtype)
     periodic = [int(end[0] is PERIODIC) for end in ends]
-    faces = rng.integers(0, 128, shape[1:], dtype=np.uint8) if masked else None
+    faces, coefficient, alpha = None, [], np.full(1, 0.7, dtype)
+    if fill in ("faces", "everything"):
+        faces = rng.integers(0, 128, shape[1:], dtype=np.uint8)
+    if fill in ("coefficient", "everything"):
+        sizes = [[n + (a == b) for b, n in enumerate(shape[1:])] for a in range(3)]
+        coefficient = [rng.uniform(0.5, 2.0, size).astype(dtype) for size in sizes]
+    if fill == "everything":
+        alpha = rng.uniform(0.0, 1.0, shape[1:]).astype(dtype)
 
-    out = run_apply(u, couplings, periodic, faces, 0.7)
+    out = run_apply(u, couplings, periodic, faces, coefficient, alpha)
 
-    inputs = (torch.from_numpy(array) for array in (u.astype(np.float64), couplings.astype(np.float64)))
+    def double(array):
+        return torch.from_numpy(array.astype(np.float64))
+
     reference = poisson_apply_definition(
-        *inputs, periodic, None if faces is None else torch.from_numpy(faces), 0.7
+        double(u),
+        double(couplings),
+        periodic,
+        None if faces is None else torch.from_numpy(faces),
+        [double(k) for k in coefficient],
+        double(alpha),
     ).numpy()
     error = np.linalg.norm(out.astype(np.float64) - reference)
     assert error <= TOLERANCE[dtype] * np.linalg.norm(reference)

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "poisson/apply.cuh"
 
@@ -20,16 +21,21 @@ using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 void poisson_apply(const Array<T>& u, const Array<T>& couplings, const std::array<int64_t, 3>& periodic,
-                   const std::optional<Array<uint8_t>>& faces, double alpha, Array<T>& out) {
+                   const std::optional<Array<uint8_t>>& faces, const std::vector<Array<T>>& coefficient,
+                   const std::optional<Array<T>>& alpha, Array<T>& out) {
+  std::array<const T*, 3> face{};
+  for (size_t axis = 0; axis < coefficient.size(); ++axis) face[axis] = coefficient[axis].data();
   const auto grid = poisson::make_grid(u.shape(1), u.shape(2), u.shape(3), couplings.data(), periodic.data(),
-                                       faces ? faces->data() : nullptr, static_cast<T>(alpha));
+                                       faces ? faces->data() : nullptr, coefficient.empty() ? nullptr : face.data(),
+                                       alpha ? alpha->data() : nullptr, alpha && alpha->size() > 1);
   poisson::launch_apply(grid, u.data(), out.mutable_data(), u.size(), {});
 }
 
 template <class T>
 void bind_poisson_apply(py::module_& module) {
   module.def("poisson_apply", &poisson_apply<T>, py::arg("u").noconvert(), py::arg("couplings").noconvert(),
-             py::arg("periodic"), py::arg("faces").noconvert(), py::arg("alpha"), py::arg("out").noconvert());
+             py::arg("periodic"), py::arg("faces").noconvert(), py::arg("coefficient").noconvert(),
+             py::arg("alpha").noconvert(), py::arg("out").noconvert());
 }
 
 // The runtime's own test kernel: every thread writes its number at that place, with no look at where out ends.

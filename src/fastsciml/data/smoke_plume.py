@@ -10,6 +10,7 @@ will do, and all that bends the jet around the ball is the projection.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -146,7 +147,7 @@ def _smoke(scene: _Scene, eddies: list[Array]) -> Array:
 def _checked_spacing(shape: tuple[int, ...], spacing: float | tuple[float, ...] | None) -> tuple[float, ...]:
     if len(shape) not in (2, 3) or min(shape) < 4:
         raise ValueError(f"shape must be two or three extents of at least 4, not {shape!r}")
-    return parse_spacing(1.0 / shape[0] if spacing is None else spacing, len(shape))
+    return cast(tuple[float, ...], parse_spacing(1.0 / shape[0] if spacing is None else spacing, shape))
 
 
 def _squares(offsets: Sequence[Array]) -> Array:

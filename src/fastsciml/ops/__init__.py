@@ -4,11 +4,15 @@ from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugat
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
 from fastsciml.ops.evonorm_cuda import LAUNCHERS as _LAUNCHERS
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
+from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.split_rows import join_rows, split_rows
 
 __all__ = [
+    "Transform",
+    "axis_eigenvalues",
+    "axis_weights",
     "conjugate_direction_step",
     "conjugate_line_search",
     "evonorm_b0",
@@ -17,6 +21,8 @@ __all__ = [
     "evonorm_s0",
     "evonorm_s1",
     "evonorm_s2",
+    "fast_poisson",
+    "is_fast",
     "join_rows",
     "multigrid_v_cycle",
     "multigrid_workspace",

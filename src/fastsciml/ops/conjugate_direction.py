@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def conjugate_line_search(z: Tensor, p: Tensor, r: Tensor, hierarchy: Hierarchy) -> Tensor:
-    """The inner products <z, A z>, <p, A z>, <r, z>, <r, p> in one pass.
+    """The inner products <z, A z>, <p, A z>, <r, z>, <r, p>, weighted by the cells' volumes, in one pass.
 
     Args:
         z: the proposed direction, float32 [nx, ny, 2 half], rows in halves (`split_rows`).
@@ -32,16 +32,17 @@ def conjugate_line_search(z: Tensor, p: Tensor, r: Tensor, hierarchy: Hierarchy)
         h.extents,
         h.periodic,
         h.axes[0],
-        h.row_indices[0],
+        h.maps[0],
         h.diagonals[0],
         h.z_couplings[0],
+        h.faces[0],
     )
     return products
 
 
-def conjugate_line_search_definition(z: Tensor, p: Tensor, r: Tensor, az: Tensor) -> Tensor:
-    """The same from A z, all arrays without padding."""
-    return torch.stack([(z * az).sum(), (p * az).sum(), (r * z).sum(), (r * p).sum()])
+def conjugate_line_search_definition(z: Tensor, p: Tensor, r: Tensor, az: Tensor, volumes: Tensor) -> Tensor:
+    """The same from A z and the cells' volumes, all arrays without padding."""
+    return torch.stack([(volumes * a * b).sum() for a, b in ((z, az), (p, az), (r, z), (r, p))])
 
 
 def conjugate_direction_step(
@@ -53,7 +54,8 @@ def conjugate_direction_step(
     couplings: Tensor,
     periodic: list[int],
     faces: Tensor | None,
-    alpha: float,
+    coefficient: list[Tensor] | None,
+    alpha: Tensor | None,
     length: float,
     beta: float,
     scale: float,
@@ -69,6 +71,7 @@ def conjugate_direction_step(
         couplings: A, as in `poisson_apply`.
         periodic: likewise.
         faces: likewise.
+        coefficient: likewise.
         alpha: likewise.
         length: of the step.
         beta: share of the last direction.
@@ -78,7 +81,7 @@ def conjugate_direction_step(
         The norm of f - A u: the true residual, recomputed.
     """
     squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
-        u, z, p, r, f, couplings, periodic, faces, alpha, length, beta, scale
+        u, z, p, r, f, couplings, periodic, faces, coefficient or [], alpha, length, beta, scale
     )
     return sqrt(float(squared))
 
@@ -91,9 +94,10 @@ def _line_search_fake(
     extents: list[int],
     periodic: list[int],
     axes: Tensor,
-    row_indices: Tensor,
+    maps: Tensor,
     diagonals: Tensor,
     z_couplings: Tensor,
+    faces: Tensor,
 ) -> Tensor:
     return z.new_empty(4, dtype=torch.float64)
 
@@ -108,7 +112,8 @@ def _step_fake(
     couplings: Tensor,
     periodic: list[int],
     faces: Tensor | None,
-    alpha: float,
+    coefficient: list[Tensor],
+    alpha: Tensor | None,
     length: float,
     beta: float,
     scale: float,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,41 +13,31 @@ if TYPE_CHECKING:
     from fastsciml.solvers.level import LevelDefinition
 
 
-def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tensor) -> None:
-    """Out = B rhs, where B is one V-cycle for A from a zero guess.
+def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tensor, cycles: int = 1) -> None:
+    """Out = the result of so many V-cycles for A z = rhs from a zero guess; with one, out = B rhs.
 
-    Two red-black Gauss-Seidel sweeps before and after the coarse correction, averaging restriction, linear
-    prolongation; every level in two fused passes over memory (csrc/multigrid/passes.h).
+    Red-black Gauss-Seidel sweeps before and after the coarse correction (csrc/multigrid/schedule.h), averaging
+    restriction, linear prolongation; every level in two fused passes over memory (csrc/multigrid/passes.h).
+
+    A symmetric hierarchy's B is self-adjoint in the inner product weighted by the cells' volumes: sweeps after the
+    correction mirror those before it, and restriction is the adjoint of prolongation. Not so where a periodic axis has
+    an odd extent on some level, which sweeps take in an order of their own where it closes. It costs two more passes.
 
     Args:
         rhs: float32 [nx, ny, 2 half], rows in halves (`split_rows`).
         out: float32 of the same shape, overwritten.
         hierarchy: the levels.
         workspace: float32, at least `multigrid_workspace(hierarchy)` long; its contents do not matter.
+        cycles: at least 1. All is float32: three take what is left of a residual down to where it is rounding.
 
     Raises:
         ValueError: a tensor has another shape, dtype, device or memory layout.
     """
-    for name, tensor in (("rhs", rhs), ("out", out)):
-        if tuple(tensor.shape) != hierarchy.padded_shape:
-            raise ValueError(f"{name} must have shape {hierarchy.padded_shape}, got {tuple(tensor.shape)}")
-    for name, tensor in (("rhs", rhs), ("out", out), ("workspace", workspace)):
-        if tensor.dtype != torch.float32 or not tensor.is_contiguous():
-            raise ValueError(f"{name} must be contiguous and float32, got {tensor.dtype}")
-    h = hierarchy
-    torch.ops.fastsciml.multigrid_v_cycle(
-        rhs,
-        out,
-        h.extents,
-        h.periodic,
-        h.sweeps,
-        h.axes,
-        h.row_indices,
-        h.diagonals,
-        h.z_couplings,
-        h.openness,
-        workspace,
-    )
+    check_arrays(rhs, out, hierarchy, workspace)
+    if cycles < 1:
+        raise ValueError(f"cycles must be at least 1, got {cycles}")
+    first, levels = hierarchy_arguments(hierarchy)
+    torch.ops.fastsciml.multigrid_v_cycle(rhs, out, *first, cycles, *levels, workspace)
 
 
 def multigrid_workspace(hierarchy: Hierarchy) -> int:
@@ -56,6 +47,21 @@ def multigrid_workspace(hierarchy: Hierarchy) -> int:
     return size
 
 
+def check_arrays(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tensor) -> None:
+    """Raise ValueError where a cycle could not run on these."""
+    for name, tensor in (("rhs", rhs), ("out", out)):
+        if tuple(tensor.shape) != hierarchy.padded_shape:
+            raise ValueError(f"{name} must have shape {hierarchy.padded_shape}, got {tuple(tensor.shape)}")
+    for name, tensor in (("rhs", rhs), ("out", out), ("workspace", workspace)):
+        if tensor.dtype != torch.float32 or not tensor.is_contiguous():
+            raise ValueError(f"{name} must be contiguous and float32, got {tensor.dtype}")
+
+
+def hierarchy_arguments(h: Hierarchy) -> tuple[tuple[object, ...], tuple[list[Tensor], ...]]:
+    """A hierarchy as the cycles' operators take it: what holds for all of it, and its levels."""
+    return (h.extents, h.periodic, h.sweeps, h.symmetric), (h.axes, h.maps, h.diagonals, h.z_couplings, h.faces)
+
+
 @torch.library.register_fake("fastsciml::multigrid_v_cycle")  # type: ignore[untyped-decorator]
 def _fake(
     rhs: Tensor,
@@ -63,34 +69,85 @@ def _fake(
     extents: list[int],
     periodic: list[int],
     sweeps: int,
+    symmetric: bool,
+    cycles: int,
     axes: list[Tensor],
-    row_indices: list[Tensor],
+    maps: list[Tensor],
     diagonals: list[Tensor],
     z_couplings: list[Tensor],
-    openness: list[Tensor],
+    faces: list[Tensor],
     workspace: Tensor,
 ) -> None:
     return None
 
 
-def multigrid_v_cycle_definition(rhs: Tensor, hierarchy: Hierarchy) -> Tensor:
-    """The V-cycle in plain PyTorch, in rhs's dtype; rhs and the result are [nx, ny, nz], not split."""
-    return _cycle(hierarchy, 0, rhs)
+def multigrid_v_cycle_definition(rhs: Tensor, hierarchy: Hierarchy, cycles: int = 1) -> Tensor:
+    """The V-cycles in plain PyTorch, in rhs's dtype; rhs and the result are [nx, ny, nz], not split."""
+    z = v_cycle_from(hierarchy, 0, None, rhs)
+    for _ in range(cycles - 1):
+        z = v_cycle_from(hierarchy, 0, z, rhs)
+    return z
 
 
-def _cycle(h: Hierarchy, l: int, f: Tensor) -> Tensor:
+def v_cycle_from(h: Hierarchy, l: int, v: Tensor | None, f: Tensor) -> Tensor:
+    """One V-cycle on level l, from v or from zero."""
     level = h.level(l, f.dtype)
     if l + 1 == len(h.levels):
         return level.inverse_diagonal * f
-    # The first half-sweep starts from zero and reads no neighbours.
-    v = level.relaxation * sum(level.colours[0]) * level.inverse_diagonal * f
-    v = _smooth(level, f, v, level.colours[1:] + level.colours * (h.sweeps - 1))
-    e = _cycle(h, l + 1, level.restrict(f - level.apply(v)))
-    return _smooth(level, f, v + level.prolong(e), level.colours * h.sweeps)
+    before, after, correction = schedule(h, l)
+    v = _smooth(level, f, v, level.colours, before)
+    residual = f - level.apply(v)
+    e = v_cycle_from(h, l + 1, None, _restrict_by_adjoint(h, l, residual) if h.symmetric else level.restrict(residual))
+    return _smooth(level, f, v + correction * level.prolong(e), level.colours[:: -1 if h.symmetric else 1], after)
 
 
-def _smooth(level: LevelDefinition, f: Tensor, v: Tensor, colours: list[list[Tensor]]) -> Tensor:
-    for colour in colours:
-        for cells in colour:
-            v = v + level.relaxation * cells * level.inverse_diagonal * (f - level.apply(v))
+def _restrict_by_adjoint(h: Hierarchy, l: int, r: Tensor) -> Tensor:
+    """P* r, the adjoint of `prolong` in the inner product weighted by the cells' volumes."""
+    level = h.level(l, r.dtype)
+    fine, coarse = (
+        torch.from_numpy(np.einsum("i,j,k->ijk", *(axis.widths for axis in h.levels[m]))).to(r) for m in (l, l + 1)
+    )
+    weighted = r * (level.inverse_diagonal > 0) * fine
+    return torch.einsum("ijk,iI,jJ,kK->IJK", weighted, *level.prolongation) / coarse
+
+
+def schedule(h: Hierarchy, l: int) -> tuple[list[float], list[float], float]:
+    """The relaxation of level l's sweeps before and after the coarse correction, as multiples of the level's, and what
+    the correction is multiplied by; csrc/multigrid/schedule.h tells why.
+    """
+    if h.sweeps == 2 and not h.symmetric:
+        if l == 0:
+            return [1.065, 0.992], [0.966, 0.833], 1.035
+        return [1.137, 0.89, 0.89], [0.951, 0.951, 0.806], 1.0
+    plain = [1.0] * (h.sweeps + (l > 0))
+    return plain, plain, 1.0
+
+
+def relaxation_by(level: LevelDefinition, factor: float) -> float:
+    """A sweep's relaxation, chosen so that relaxation / d is exact in float32 where d is that of the cell in the
+    middle; csrc/multigrid/smoother.h tells why.
+    """
+    nx, ny, nz = level.diagonal.shape
+    d = np.float32(level.diagonal[nx // 2, ny // 2, nz // 4 * 2].item())
+    if not d > 0:
+        return factor * level.relaxation
+    inverse = np.float32(level.relaxation) / d
+    fraction, exponent = np.frexp(np.float32(factor) * inverse)
+    step = np.ldexp(np.floor(4096 * fraction + np.float32(0.5)) / np.float32(4096), exponent)
+    return float(step) * float(d)
+
+
+def _smooth(
+    level: LevelDefinition, f: Tensor, v: Tensor | None, colours: list[list[Tensor]], factors: list[float]
+) -> Tensor:
+    for factor in factors:
+        relaxation = relaxation_by(level, factor)
+        for colour in colours:
+            if v is None:
+                # The first half-sweep starts from zero and reads no neighbours.
+                v = relaxation * sum(colour) * level.inverse_diagonal * f
+                continue
+            for cells in colour:
+                v = v + relaxation * cells * level.inverse_diagonal * (f - level.apply(v))
+    assert v is not None
     return v

@@ -2,8 +2,8 @@
 
 from fastsciml.solvers.boundary import Dirichlet, Neumann, Robin
 from fastsciml.solvers.poisson import solve_poisson
-from fastsciml.solvers.poisson_solver import NotConvergedWarning, PoissonSolver, RemovedMeanWarning
-from fastsciml.solvers.result import PoissonResult, StopReason
+from fastsciml.solvers.poisson_solver import PoissonSolver
+from fastsciml.solvers.result import NotConvergedWarning, PoissonResult, RemovedMeanWarning, StopReason
 
 __all__ = [
     "Dirichlet",

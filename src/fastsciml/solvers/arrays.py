@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from math import isfinite
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +16,7 @@ from torch import Tensor
 from fastsciml.solvers.result import ArrayT
 
 ArrayLike = Tensor | npt.NDArray[Any]
+Coefficient = float | ArrayLike | Sequence[ArrayLike]
 
 
 def to_tensor(array: ArrayLike, name: str) -> Tensor:
@@ -46,25 +50,98 @@ def to_guess(initial_guess: ArrayLike, f: Tensor) -> Tensor:
     return guess
 
 
-def to_fluid(solid: ArrayLike | None, shape: tuple[int, ...], extents: tuple[int, int, int]) -> Tensor | None:
-    """Bool [nx, ny, nz], True where there is fluid, or None where every cell is."""
-    if solid is None:
+def to_mask(mask: ArrayLike | None, name: str, shape: tuple[int, ...]) -> Tensor | None:
+    """Bool [*batch, *shape], or None where it is False throughout."""
+    if mask is None:
         return None
-    mask = torch.as_tensor(np.ascontiguousarray(solid) if isinstance(solid, np.ndarray) else solid)
-    if mask.dtype != torch.bool:
-        raise TypeError(f"solid must be bool, got {mask.dtype}")
-    _check_device(mask, "solid")
-    if tuple(mask.shape) != shape:
-        raise ValueError(f"solid must have the shape of one right-hand side {shape}, got {tuple(mask.shape)}")
-    if mask.all():
-        raise ValueError("solid leaves no fluid cell")
-    return ~mask.reshape(extents).contiguous() if mask.any() else None
+    tensor = torch.as_tensor(np.ascontiguousarray(mask) if isinstance(mask, np.ndarray) else mask)
+    if tensor.dtype != torch.bool:
+        raise TypeError(f"{name} must be bool, got {tensor.dtype}")
+    _check_device(tensor, name)
+    _check_trailing(tensor, name, shape)
+    return tensor.contiguous() if tensor.any() else None
+
+
+def to_alpha(alpha: float | ArrayLike, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+    """One entry, or [*batch, *shape]; None where it is the number 0.
+
+    Raises:
+        TypeError, ValueError: not a real number or array, NaN, Inf or negative, or of another shape.
+    """
+    if isinstance(alpha, np.ndarray):
+        alpha = to_tensor(alpha, "alpha")
+    if isinstance(alpha, Tensor):
+        if not alpha.is_floating_point():
+            raise TypeError(f"alpha must be a number or a floating array, got {alpha.dtype}")
+        _check_device(alpha, "alpha")
+        tensor = alpha.to(dtype)
+        if tensor.numel() != 1:
+            _check_trailing(tensor, "alpha", shape)
+    elif isinstance(alpha, Real):
+        if alpha == 0:
+            return None
+        tensor = torch.tensor(float(alpha), dtype=dtype)
+    else:
+        raise TypeError(f"alpha must be a number or an array, got {type(alpha).__name__}")
+    least = float(tensor.detach().min())
+    if not (isfinite(float(tensor.detach().max())) and least >= 0):
+        got = f"{float(tensor.detach()):g}" if tensor.numel() == 1 else f"{least:g} among its entries"
+        raise ValueError(f"alpha must be finite and not negative, which would leave A indefinite, got {got}")
+    return tensor
+
+
+def to_coefficient(
+    coefficient: Coefficient, shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor | list[Tensor] | None:
+    """At the unknowns, [*batch, *shape], or at the faces, one [*batch, shape with one more along its axis] per axis;
+    None where it is the number 1.
+
+    Raises:
+        TypeError, ValueError: not real, of another shape, NaN or Inf, not positive (at unknowns), negative (at faces).
+    """
+    if isinstance(coefficient, Real):
+        if coefficient == 1:
+            return None
+        coefficient = torch.full(shape, float(coefficient), dtype=dtype)
+    if isinstance(coefficient, Tensor | np.ndarray):
+        cells = to_tensor(coefficient, "coefficient").to(dtype)
+        _check_trailing(cells, "coefficient", shape)
+        _check_range(cells, "coefficient", least_is_positive=True)
+        return cells
+    if not isinstance(coefficient, Sequence) or isinstance(coefficient, str):
+        raise TypeError(
+            f"coefficient must be a number, an array, or one array of faces per axis, got {type(coefficient).__name__}"
+        )
+    if len(coefficient) != len(shape):
+        raise ValueError(f"coefficient at faces must be one array per axis ({len(shape)}), got {len(coefficient)}")
+    faces = []
+    for axis, given in enumerate(coefficient):
+        face = to_tensor(given, "coefficient").to(dtype)
+        _check_trailing(face, "coefficient", tuple(n + (a == axis) for a, n in enumerate(shape)))
+        _check_range(face, "coefficient", least_is_positive=False)
+        faces.append(face)
+    return faces
 
 
 def like(given: ArrayT, solution: Tensor) -> ArrayT:
     """The solution as the kind of array that was given."""
     converted: ArrayT = cast(Any, solution.detach().numpy() if isinstance(given, np.ndarray) else solution)
     return converted
+
+
+def _check_trailing(tensor: Tensor, name: str, shape: tuple[int, ...]) -> None:
+    if tuple(tensor.shape[max(0, tensor.ndim - len(shape)) :]) != shape:
+        raise ValueError(
+            f"{name} must have the shape of one right-hand side {shape}, or of a batch of them, "
+            f"got {tuple(tensor.shape)}"
+        )
+
+
+def _check_range(tensor: Tensor, name: str, *, least_is_positive: bool) -> None:
+    least, most = (float(value) for value in tensor.detach().aminmax())
+    if not (isfinite(most) and (least > 0 if least_is_positive else least >= 0)):
+        must = "positive" if least_is_positive else "at least 0"
+        raise ValueError(f"{name} must be finite and {must}, or A would not be elliptic, got {least:g} to {most:g}")
 
 
 def _check_device(tensor: Tensor, name: str) -> None:

@@ -127,23 +127,37 @@ def kind_of(face: FaceCondition) -> FaceKind:
     return cast(FaceKind, face) if isinstance(face, str) else face.kind
 
 
-def with_boundary_values(f: Tensor, conditions: Sequence[ConditionPair], spacing: Sequence[float]) -> Tensor:
-    """F plus what the faces' values add once the cells beyond the faces are eliminated.
+def boundary_source(
+    f: Tensor,
+    conditions: Sequence[ConditionPair],
+    ends: Sequence[tuple[tuple[float, float], ...]],
+    faces: Sequence[Tensor] | None,
+) -> Tensor:
+    """F plus what the boundary's values add once what lies beyond the ends is eliminated. Differentiable.
 
-    Differentiable in f and in the values. f [*batch, nx, ny, nz] (or fewer axes); f itself where every value is 0.
+    Args:
+        f: [*batch, nx, ny, nz] (or fewer axes).
+        conditions: per axis.
+        ends: (gap, width) of both ends of each axis: from the last unknown to the boundary, and its volume's width.
+        faces: what the faces across each axis conduct, [*batch, extents with one more along it], or None: 1.
+
+    Returns:
+        A tensor of f's shape; f itself where every value is 0.
 
     Raises:
         ValueError: a value has a shape that does not broadcast to its face, or is NaN or Inf.
     """
     dims = len(conditions)
-    for axis, (pair, h) in enumerate(zip(conditions, spacing, strict=True)):
-        for end, face in zip((0, -1), pair, strict=True):
+    for axis, pair in enumerate(conditions):
+        for end, face, (gap, width) in zip((0, -1), pair, ends[axis], strict=True):
             if isinstance(face, str) or (isinstance(face.value, int | float) and face.value == 0):
                 continue
             a, b = (face.a, face.b) if isinstance(face, Robin) else robin_coefficients(face.kind)
             dim = f.ndim - dims + axis
             value = _face_value(face.value, f, dim, f"{'lower' if end == 0 else 'upper'} {AXIS_NAMES[axis]}")
-            source = value * (2 / (h * (a * h + 2 * b)))
+            source = value / (width * (a * gap + b))
+            if faces is not None:
+                source = source * faces[axis].select(axis - dims, end)
             f = f.index_add(dim, torch.tensor([end % f.shape[dim]]), source.unsqueeze(dim))
     return f
 

@@ -1,124 +1,80 @@
-"""The grid of a Poisson problem: extents, spacing and boundaries, checked, and one axis's couplings and transfer
-weights.
-"""
+"""The grid of a Poisson problem: the unknowns along each axis, the volumes they stand for and what couples them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from fastsciml.solvers.boundary import FaceKind, KindPair, robin_coefficients
+from fastsciml.solvers.boundary import AXIS_NAMES, KindPair, robin_coefficients
 
 Array = npt.NDArray[np.float64]
+Centering = Literal["cell", "vertex"]
+CENTERINGS: tuple[Centering, ...] = ("cell", "vertex")
+# A uniform spacing, or one entry per cell (between vertices: per interval).
+Spacing = float | Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
-    """Cells along one axis: their widths, and what lies beyond the first and the last one."""
+    """Unknowns along one axis.
 
-    widths: tuple[float, ...]
-    boundary: KindPair
+    Attributes:
+        widths: [n], of the control volumes.
+        positions: [n], of the unknowns.
+        distances: [n + 1], from each unknown to the one before it. First and last reach to where u = 0 beyond the ends:
+            the boundary for Dirichlet, infinity for Neumann, in between for Robin. On a periodic axis both cross the
+            seam.
+        periodic: whether the first unknown follows the last.
+    """
+
+    widths: Array
+    positions: Array
+    distances: Array
+    periodic: bool
 
     @property
     def extent(self) -> int:
         return len(self.widths)
 
     @property
-    def periodic(self) -> bool:
-        return self.boundary[0] == "periodic"
+    def fixes_constants(self) -> bool:
+        return not self.periodic and bool(np.isfinite(self.distances[[0, -1]]).any())
 
     def face_couplings(self) -> tuple[Array, Array]:
-        """1 / (cell width * distance) across each cell's lower and upper face.
-
-        At a domain end, where a u + b du/dn = 0, it is 2 a / (width (a width + 2 b)): Dirichlet's has the half cell to
-        the boundary as its distance, Neumann's is 0. A single periodic cell is its own neighbour and has none.
-        """
-        w = np.asarray(self.widths)
-        between = (w + np.roll(w, 1)) / 2
-        distance = np.concatenate([between, between[:1]])
-        faces = 1.0 / distance
-        if self.periodic:
-            if self.extent == 1:
-                faces[:] = 0.0
-        else:
-            for end, kind in ((0, self.boundary[0]), (-1, self.boundary[1])):
-                a, b = robin_coefficients(kind)
-                faces[end] = 2.0 * a / (a * w[end] + 2.0 * b)
-        return faces[:-1] / w, faces[1:] / w
+        """1 / (width * distance) across each unknown's lower and upper face; past an end, the coupling to u = 0."""
+        # A single periodic cell is its own neighbour and has no coupling.
+        faces = np.zeros(2) if self.periodic and self.extent == 1 else 1.0 / self.distances
+        return faces[:-1] / self.widths, faces[1:] / self.widths
 
     def off_diagonals(self) -> tuple[Array, Array]:
-        """Couplings to cell i - 1 and i + 1: the faces', but 0 at a non-periodic end, where there is no cell."""
+        """Couplings to unknown i - 1 and i + 1: the faces', but 0 at a non-periodic end, where there is none."""
         lower, upper = (c.copy() for c in self.face_couplings())
         if not self.periodic:
             lower[0] = upper[-1] = 0.0
         return lower, upper
 
-    def coarsened(self) -> Axis:
-        """Cells merged in pairs; the last one of an odd number stays as wide as it is."""
-        w = np.asarray(self.widths)
-        merged = np.add.reduceat(w, np.arange(0, len(w), 2))
-        return Axis(tuple(merged), self.boundary)
-
-    def share_of(self, coarse: Axis) -> Array:
-        """Each cell's share of its coarse cell's width: the weights of restriction."""
-        if coarse.extent == self.extent:
-            return np.ones(self.extent)
-        share: Array = np.asarray(self.widths) / np.repeat(coarse.widths, 2)[: self.extent]
-        return share
-
-    def interpolation_from(self, coarse: Axis) -> tuple[Array, Array]:
-        """Weights (own, next) of linear interpolation from the cell's coarse cell and the one beyond its nearer face.
-
-        Past a boundary stands the mirror of the last coarse cell, negative for Dirichlet, smaller for Robin, so `own`
-        holds both.
-        """
-        if coarse.extent == self.extent:
-            return np.ones(self.extent), np.zeros(self.extent)
-        fine, wide = np.asarray(self.widths), np.asarray(coarse.widths)
-        i = np.arange(self.extent)
-        parent, upward = i // 2, i % 2 == 1
-        centre = np.cumsum(wide) - wide / 2
-        offset = np.abs(np.cumsum(fine) - fine / 2 - centre[parent])
-        neighbour = np.where(upward, parent + 1, parent - 1)
-        beyond = (neighbour < 0) | (neighbour >= coarse.extent)
-        mirrored = beyond & (not self.periodic)
-        other = np.where(mirrored, wide[parent], wide[neighbour % coarse.extent])
-        toward = offset / ((wide[parent] + other) / 2)
-        lower, upper = (_mirror(kind, wide[end]) for end, kind in zip((0, -1), self.boundary, strict=True))
-        own = 1 - toward + np.where(mirrored, np.where(upward, upper, lower) * toward, 0.0)
-        return own, np.where(mirrored, 0.0, toward)
-
-
-def _mirror(kind: FaceKind, width: float) -> float:
-    """The value beyond a face, in units of the one inside, that satisfies a u + b du/dn = 0 on it."""
-    a, b = robin_coefficients(kind)
-    return (2 * b - a * width) / (2 * b + a * width)
-
 
 @dataclass(frozen=True)
 class Grid:
-    """A uniform cell-centred grid of one to three dimensions, as the kernels see it: always three axes.
+    """A grid of one to three axes, as the kernels see it: always three.
 
     A plane problem stands as (nx, 1, ny) and a line as (1, 1, n), so that the last axis stays contiguous and the
     first one is what threads share.
     """
 
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    boundary: tuple[KindPair, ...]
+    given: tuple[Axis, ...]
 
     @property
     def axes(self) -> tuple[Axis, Axis, Axis]:
-        given: list[Axis] = [
-            Axis((h,) * n, pair) for n, h, pair in zip(self.shape, self.spacing, self.boundary, strict=True)
-        ]
-        flat = Axis((1.0,), ("neumann", "neumann"))
-        first = given[:-1] + [flat] * (3 - len(given)) if len(given) > 1 else [flat, flat]
-        return cast(tuple[Axis, Axis, Axis], (*first, given[-1]))
+        flat = Axis(np.ones(1), np.zeros(1), np.full(2, np.inf), periodic=False)
+        *first, z = self.given
+        x, y = (*first, flat, flat)[:2] if first else (flat, flat)
+        return x, y, z
 
     @property
     def extents(self) -> tuple[int, int, int]:
@@ -132,23 +88,132 @@ class Grid:
 
     @property
     def fixes_constants(self) -> bool:
-        """Whether some face does."""
-        return any(fixes_constants(kind) for pair in self.boundary for kind in pair)
+        """Whether some end does."""
+        return any(axis.fixes_constants for axis in self.given)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every volume is the same, so that A is symmetric as it stands."""
+        return all(bool((axis.widths == axis.widths[0]).all()) for axis in self.given)
+
+    def volumes(self) -> Array:
+        """[nx, ny, nz], in units of the largest."""
+        x, y, z = (axis.widths / axis.widths.max() for axis in self.axes)
+        return np.asarray(x[:, None, None] * y[:, None] * z)
 
 
-def fixes_constants(kind: FaceKind) -> bool:
-    """Whether the operator sees a constant at such a face: where a u + b du/dn = 0 with a > 0."""
-    return robin_coefficients(kind)[0] > 0
+def make_grid(
+    shape: Sequence[int], spacing: Sequence[Spacing], kinds: Sequence[KindPair], centering: Centering = "cell"
+) -> Grid:
+    """The grid of unknowns; spacings as `parse_spacing` returns them."""
+    make = cell_axis if centering == "cell" else vertex_axis
+    return Grid(tuple(make(n, h, pair) for n, h, pair in zip(shape, spacing, kinds, strict=True)))
 
 
-def parse_spacing(spacing: float | Sequence[float], dims: int) -> tuple[float, ...]:
-    """One number for all axes or one per axis, positive and finite; TypeError or ValueError otherwise."""
+def boundary_gaps(n: int, spacing: Spacing, pair: KindPair, centering: Centering) -> tuple[tuple[float, float], ...]:
+    """(gap, width) of the lower and the upper end: how far the boundary is from the last unknown, and its width."""
+    if centering == "vertex":
+        steps = _intervals(n, spacing, pair)
+        dirichlet = [robin_coefficients(kind)[1] == 0 for kind in pair]
+        widths = _vertex_widths(steps, pair)
+        return tuple((float(steps[end]) if dirichlet[end] else 0.0, float(widths[end])) for end in (0, -1))
+    widths = np.broadcast_to(spacing, n)
+    return tuple((float(widths[end]) / 2, float(widths[end])) for end in (0, -1))
+
+
+def cell_axis(n: int, spacing: Spacing, pair: KindPair) -> Axis:
+    """Unknowns at the centres of n cells of the given widths."""
+    widths = np.broadcast_to(np.asarray(spacing, dtype=np.float64), n).copy()
+    positions = np.cumsum(widths) - widths / 2
+    if pair[0] == "periodic":
+        seam = (widths[0] + widths[-1]) / 2
+        return Axis(widths, positions, np.concatenate([[seam], np.diff(positions), [seam]]), periodic=True)
+    return _with_ends(widths, positions, boundary_gaps(n, spacing, pair, "cell"), pair)
+
+
+def vertex_axis(n: int, spacing: Spacing, pair: KindPair) -> Axis:
+    """Unknowns at the vertices between intervals of the given lengths, those on Dirichlet ends left out."""
+    steps = _intervals(n, spacing, pair)
+    widths = _vertex_widths(steps, pair)
+    if pair[0] == "periodic":
+        positions = np.cumsum(steps) - steps
+        return Axis(widths, positions, np.concatenate([steps[-1:], steps]), periodic=True)
+    inner = steps[int(_is_dirichlet(pair[0])) : len(steps) - int(_is_dirichlet(pair[1]))]
+    positions = np.concatenate([[0.0], np.cumsum(inner)])
+    return _with_ends(widths, positions, boundary_gaps(n, spacing, pair, "vertex"), pair)
+
+
+def interval_count(n: int, pair: KindPair, centering: Centering) -> int:
+    """Entries a spacing array must have along an axis of n unknowns."""
+    if centering == "cell" or pair[0] == "periodic":
+        return n
+    return n - 1 + sum(map(_is_dirichlet, pair))
+
+
+def parse_spacing(
+    spacing: object, shape: Sequence[int], kinds: Sequence[KindPair] | None = None, centering: Centering = "cell"
+) -> tuple[Spacing, ...]:
+    """One number for all axes, or one entry per axis, each a number or an array of lengths along it.
+
+    Raises:
+        TypeError, ValueError: something else, not positive, not finite, or an array of the wrong length.
+    """
+    dims = len(shape)
+    wanted = f"spacing must be one number or one per axis ({dims})"
+    if isinstance(spacing, str) or spacing is None:
+        raise TypeError(f"{wanted}, got {spacing!r}")
+    many = isinstance(spacing, Sequence) or (isinstance(spacing, np.ndarray | Tensor) and spacing.ndim == 1)
+    entries: list[Any] = list(cast(Any, spacing)) if many else [spacing]
+    if dims == 1 and len(entries) > 1:
+        entries = [entries]
+    if len(entries) not in (1, dims):
+        raise ValueError(f"{wanted}, got {len(entries)} entries")
+    entries = entries * dims if len(entries) == 1 else entries
+    pairs = kinds or [("neumann", "neumann")] * dims
+    return tuple(
+        _axis_spacing(entry, interval_count(n, pair, centering), name)
+        for entry, n, pair, name in zip(entries, shape, pairs, AXIS_NAMES, strict=False)
+    )
+
+
+def _axis_spacing(entry: object, count: int, name: str) -> Spacing:
     try:
-        values = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
+        lengths = np.asarray(entry, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"spacing must be one number or one per axis ({dims}), got {spacing!r}") from None
-    if values.ndim != 1 or values.size not in (1, dims):
-        raise ValueError(f"spacing must be one number or one per axis ({dims}), got {spacing!r}")
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError(f"spacing must be positive and finite, got {spacing!r}")
-    return tuple(float(h) for h in np.broadcast_to(values, dims))
+        raise TypeError(f"spacing must be positive numbers, got {entry!r} on axis {name}") from None
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise ValueError(f"spacing must be positive and finite, got {entry!r} on axis {name}")
+    if lengths.ndim == 0:
+        return float(lengths)
+    if lengths.shape != (count,):
+        raise ValueError(f"spacing of axis {name} must have {count} entries, got shape {lengths.shape}")
+    return float(lengths[0]) if (lengths == lengths[0]).all() else lengths
+
+
+def _is_dirichlet(kind: object) -> bool:
+    return kind == "dirichlet"
+
+
+def _intervals(n: int, spacing: Spacing, pair: KindPair) -> Array:
+    count = interval_count(n, pair, "vertex")
+    return np.broadcast_to(np.asarray(spacing, dtype=np.float64), count).copy()
+
+
+def _vertex_widths(steps: Array, pair: KindPair) -> Array:
+    """Half of each interval belongs to the vertex at either end of it."""
+    if pair[0] == "periodic":
+        return (steps + np.roll(steps, 1)) / 2
+    below = steps if _is_dirichlet(pair[0]) else np.concatenate([[0.0], steps])
+    above = steps if _is_dirichlet(pair[1]) else np.concatenate([steps, [0.0]])
+    n = len(steps) + 1 - sum(map(_is_dirichlet, pair))
+    widths: Array = (below[:n] + above[len(above) - n :]) / 2
+    # A single vertex between two Neumann ends stands for a volume of its own.
+    return widths if widths.any() else np.ones(n)
+
+
+def _with_ends(widths: Array, positions: Array, gaps: tuple[tuple[float, float], ...], pair: KindPair) -> Axis:
+    reach = []
+    for (gap, _), kind in zip(gaps, pair, strict=True):
+        a, b = robin_coefficients(kind)
+        reach.append(gap + b / a if a > 0 else np.inf)
+    return Axis(widths, positions, np.concatenate([[reach[0]], np.diff(positions), [reach[1]]]), periodic=False)

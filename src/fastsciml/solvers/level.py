@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastsciml.ops.split_rows import join_rows
+from fastsciml.ops.split_rows import half_of, join_rows
 
 if TYPE_CHECKING:
+    from fastsciml.solvers.coarsening import Transfer
     from fastsciml.solvers.grid import Axis
     from fastsciml.solvers.hierarchy import Hierarchy
 
@@ -35,23 +36,22 @@ class LevelDefinition:
     @staticmethod
     def unpacked(h: Hierarchy, l: int, dtype: torch.dtype) -> LevelDefinition:
         axes = h.levels[l]
-        coarse = h.levels[min(l + 1, len(h.levels) - 1)]
         nx, ny, nz = (axis.extent for axis in axes)
         couplings = [_broadcast(axis.off_diagonals(), a, dtype) for a, axis in enumerate(axes)]
         lower = [pair[0] for pair in couplings]
         upper = [pair[1] for pair in couplings]
-        if h.openness[l].numel():
-            for a in (0, 1):
-                open_upper = join_rows(h.openness[l][a], nz).to(dtype)
-                lower[a] = lower[a] * open_upper.roll(1, a)
-                upper[a] = upper[a] * open_upper
+        if h.faces[l].numel():
+            across = torch.split(h.faces[l], [(nx + 1) * ny * 2 * half_of(nz), nx * (ny + 1) * 2 * half_of(nz)])
+            for a, (flat, n) in enumerate(zip(across, (nx, ny), strict=True)):
+                rows = join_rows(flat.reshape(nx + (a == 0), ny + (a == 1), -1), nz).to(dtype)
+                lower[a], upper[a] = lower[a] * rows.narrow(a, 0, n), upper[a] * rows.narrow(a, 1, n)
             near, far = join_rows(h.z_couplings[l], nz).to(dtype).reshape(2, nx, ny, nz)
             even = torch.arange(nz) % 2 == 0
             lower[2], upper[2] = torch.where(even, far, near), torch.where(even, near, far)
-        rows = h.row_indices[l].long()
-        row = rows[:nx, None] + rows[None, nx:]
+        rows = h.maps[l].long()
+        row = rows[:nx, None] + rows[None, nx : nx + ny]
         diagonal, inverse = (join_rows(h.diagonals[l][m][row], nz).to(dtype) for m in (0, 1))
-        transfers = [_transfer_matrices(fine, wide, dtype) for fine, wide in zip(axes, coarse, strict=True)]
+        transfers = [_transfer_matrices(move, dtype) for move in h.transfers[l]]
         return LevelDefinition(
             lower=(lower[0], lower[1], lower[2]),
             upper=(upper[0], upper[1], upper[2]),
@@ -98,16 +98,14 @@ def _broadcast(pair: tuple[object, object], axis: int, dtype: torch.dtype) -> tu
     return lower, upper
 
 
-def _transfer_matrices(fine: Axis, coarse: Axis, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _transfer_matrices(move: Transfer, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Restriction [coarse, fine] and prolongation [fine, coarse] along one axis."""
-    i = torch.arange(fine.extent)
-    halved = coarse.extent < fine.extent
-    parent = i // 2 if halved else i
-    beyond = (parent + torch.where(i % 2 == 1, 1, -1)) % coarse.extent if halved else parent
-    own, following = (torch.as_tensor(w, dtype=dtype) for w in fine.interpolation_from(coarse))
-    restriction = torch.zeros(coarse.extent, fine.extent, dtype=dtype)
-    restriction[parent, i] = torch.as_tensor(fine.share_of(coarse), dtype=dtype)
-    prolongation = torch.zeros(fine.extent, coarse.extent, dtype=dtype)
+    n = len(move.parent)
+    i, parent, beyond = torch.arange(n), torch.from_numpy(move.parent).long(), torch.from_numpy(move.beyond).long()
+    own, following = (torch.as_tensor(w, dtype=dtype) for w in (move.own, move.next))
+    restriction = torch.zeros(int(parent[-1]) + 1, n, dtype=dtype)
+    restriction[parent, i] = torch.as_tensor(move.share, dtype=dtype)
+    prolongation = torch.zeros(restriction.shape[::-1], dtype=dtype)
     prolongation[i, parent] += own
     prolongation[i, beyond] += following
     return restriction, prolongation

@@ -1,4 +1,4 @@
-"""Constants that the operator does not see: one for each region of fluid that no face fixes."""
+"""Constants that the operator does not see: one for each region of unknowns that nothing fixes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from fastsciml.solvers.grid import Grid, fixes_constants
+from fastsciml.ops.free_regions import free_regions, subtract_region_means
+from fastsciml.ops.packed_medium import Faces
+from fastsciml.solvers.grid import Grid
 
 Labels = npt.NDArray[np.int32]
 
@@ -22,13 +23,15 @@ class NullSpace:
     """Regions with a free constant.
 
     Attributes:
-        region: int64 [cells], the region of each cell, -1 where the solution is fixed or there is no fluid; None
+        region: int32 [cells], the region of each cell, -1 where the solution is held or there is no unknown; None
             where one region is the whole box.
-        sizes: float64 [regions], cells in each; empty where nothing is free.
+        sizes: float64 [regions], the volume of each; empty where nothing is free.
+        volumes: float64 [cells], or None where all are the same, 1.
     """
 
     region: Tensor | None
     sizes: Tensor
+    volumes: Tensor | None = None
 
     @property
     def empty(self) -> bool:
@@ -38,57 +41,85 @@ class NullSpace:
         """Subtract each region's mean in place; returns the one of largest magnitude."""
         if self.empty:
             return 0.0
-        if self.region is None:
-            mean = values.mean(dtype=torch.float64)
-            values -= mean.to(values.dtype)
-            return float(mean)
         flat = values.view(-1)
+        if self.region is None:
+            total = flat.sum(dtype=torch.float64) if self.volumes is None else torch.dot(self.volumes, flat.double())
+            mean = total / self.sizes[0]
+            flat -= mean.to(values.dtype)
+            return float(mean)
+        if self.volumes is None:
+            means = subtract_region_means(values, self.region, self.sizes)
+            return float(means[means.abs().argmax()])
         inside = self.region >= 0
-        regions = self.region[inside]
-        sums = torch.zeros_like(self.sizes).index_add_(0, regions, flat[inside].double())
-        means = sums / self.sizes
+        regions = self.region[inside].long()
+        weighted = flat[inside].double() * self.volumes[inside]
+        means = torch.zeros_like(self.sizes).index_add_(0, regions, weighted) / self.sizes
         flat[inside] -= means[regions].to(values.dtype)
         return float(means[means.abs().argmax()])
 
 
-def find_null_space(grid: Grid, fluid: Tensor | None, alpha: float = 0.0) -> NullSpace:
-    """The regions of fluid whose solution no face fixes. fluid: bool [nx, ny, nz], or None: all.
+def find_null_space(
+    grid: Grid, unknown: Tensor | None, holds: Tensor | None = None, faces: Faces | None = None
+) -> NullSpace:
+    """The regions whose solution nothing fixes.
 
-    An alpha above 0 fixes everything.
+    Args:
+        grid: its ends fix the regions they touch where u is 0 at a finite distance.
+        unknown: bool [nx, ny, nz], or None: everywhere.
+        holds: bool [nx, ny, nz], where a fixed neighbour or a reaction fixes the region; None: nowhere.
+        faces: what the faces conduct, where some closed ones lie between unknowns.
     """
-    none = NullSpace(None, torch.empty(0, dtype=torch.float64))
-    if alpha > 0:
-        return none
-    if fluid is None:
-        if grid.fixes_constants:
-            return none
-        return NullSpace(None, torch.tensor([float(np.prod(grid.shape))], dtype=torch.float64))
-    labels = _connected_regions(fluid.numpy(), grid.periodic)
-    fixed = np.zeros(labels.max() + 1, dtype=bool)
-    fixed[0] = True  # solid cells
-    for a, axis in enumerate(grid.axes):
-        for end, kind in zip((0, -1), axis.boundary, strict=True):
-            if fixes_constants(kind):
-                fixed[np.unique(labels.take(end, axis=a))] = True
-    if fixed.all():
-        return none
-    number = np.where(fixed, -1, np.cumsum(~fixed) - 1)
-    region = torch.from_numpy(number[labels.reshape(-1)])
-    sizes = torch.bincount(region[region >= 0]).double()
-    return NullSpace(region, sizes)
+    volumes = None if grid.uniform else torch.from_numpy(grid.volumes()).reshape(-1)
+    if unknown is None and faces is None:
+        if grid.fixes_constants or (holds is not None and bool(holds.any())):
+            return NullSpace(None, torch.empty(0, dtype=torch.float64))
+        size = float(np.prod(grid.extents)) if volumes is None else float(volumes.sum())
+        return NullSpace(None, torch.tensor([size], dtype=torch.float64), volumes)
+    mask = torch.ones(grid.extents, dtype=torch.bool) if unknown is None else unknown
+    holding = [not axis.periodic and bool(np.isfinite(axis.distances[end])) for axis in grid.axes for end in (0, -1)]
+    if faces is None:
+        region, sizes = free_regions(mask, grid.periodic, holding, holds)
+    else:
+        region = _free_through(mask, faces, holding, holds)
+        sizes = torch.bincount(region[region >= 0]).double()
+    if sizes.numel() == 0:
+        return NullSpace(None, torch.empty(0, dtype=torch.float64))
+    if volumes is not None:
+        inside = region >= 0
+        sizes = torch.bincount(region[inside], volumes[inside])
+    return NullSpace(region, sizes, volumes)
 
 
-def _connected_regions(fluid: npt.NDArray[np.bool_], periodic: tuple[bool, bool, bool]) -> Labels:
-    """Labels of the connected regions, 0 in solid cells; regions that meet across a periodic end are one."""
-    labels, count = ndimage.label(fluid)
-    joined = [np.empty((2, 0), dtype=np.int64)]
-    for axis in range(3):
-        if periodic[axis]:
-            pairs = np.stack([labels.take(0, axis=axis).ravel(), labels.take(-1, axis=axis).ravel()])
-            joined.append(pairs[:, (pairs > 0).all(axis=0)])
-    first, second = np.concatenate(joined, axis=1)
-    graph = coo_array((np.ones(len(first)), (first, second)), shape=(count + 1, count + 1))
-    # Solid cells, label 0, are joined to nothing and come first.
+def _free_through(unknown: Tensor, faces: Faces, holding: list[bool], holds: Tensor | None) -> Tensor:
+    """`free_regions` where cells are joined by faces that conduct."""
+    labels = _through_faces(unknown, faces)
+    held = np.zeros(labels.max() + 1, dtype=bool)
+    held[0] = True  # no unknown
+    if holds is not None:
+        held[np.unique(labels[(holds & unknown).numpy()])] = True
+    for end, holds_there in enumerate(holding):
+        if holds_there:
+            a, last = end // 2, -(end % 2)
+            open_there = faces[a].select(a, last).numpy() > 0
+            held[np.unique(np.asarray(labels.take(last, axis=a))[open_there])] = True
+    number = np.where(held, -1, np.cumsum(~held) - 1).astype(np.int32)
+    return torch.from_numpy(number[labels.reshape(-1)])
+
+
+def _through_faces(unknown: Tensor, faces: Faces) -> Labels:
+    """Labels of the regions connected through faces that conduct, 0 where there is no unknown."""
+    cells = torch.arange(unknown.numel()).reshape(unknown.shape)
+    pairs = []
+    for a, conducts in enumerate(faces):
+        n = unknown.shape[a]
+        # The face at the lower end joins the two ends of a periodic axis; elsewhere no unknown lies beyond it.
+        below = torch.cat([cells.narrow(a, n - 1, 1), cells.narrow(a, 0, n - 1)], a)
+        joins = (conducts.narrow(a, 0, n) > 0) & unknown & unknown.reshape(-1)[below]
+        pairs.append(torch.stack([below[joins], cells[joins]]))
+    first, second = torch.cat(pairs, 1).numpy()
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(unknown.numel(), unknown.numel()))
     _, merged = connected_components(graph, directed=False)
-    result: Labels = merged.astype(np.int32)[labels]
+    labels = np.where(unknown.numpy(), merged.reshape(unknown.shape) + 1, 0)
+    _, compact = np.unique(np.concatenate([[0], labels.ravel()]), return_inverse=True)
+    result: Labels = compact[1:].reshape(unknown.shape).astype(np.int32)
     return result

@@ -1,67 +1,89 @@
-"""`solve_poisson`: -div(grad u) + alpha u = f on a box with solid cells, by multigrid."""
+"""`solve_poisson`: -div(k grad u) + alpha u = f on a box, whatever fills it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
-from torch import Tensor
-
-from fastsciml.solvers.arrays import ArrayLike, to_tensor
+from fastsciml.solvers.arrays import ArrayLike, Coefficient, to_tensor
 from fastsciml.solvers.boundary import BoundaryConditions
-from fastsciml.solvers.multigrid_iteration import Progress
-from fastsciml.solvers.poisson_solver import NullSpaceMode, PoissonSolver, Stopping
-from fastsciml.solvers.result import ArrayT, PoissonResult, Seconds
+from fastsciml.solvers.grid import Centering
+from fastsciml.solvers.iteration import Progress
+from fastsciml.solvers.poisson_solver import PoissonSolver
+from fastsciml.solvers.result import ArrayT, PoissonResult
+from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Stopping
 
 
 def solve_poisson(
     rhs: ArrayT,
     *,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Any = 1.0,
     boundary: BoundaryConditions = "dirichlet",
+    centering: Centering = "cell",
     solid: ArrayLike | None = None,
-    alpha: float | Tensor = 0.0,
+    fixed: ArrayLike | None = None,
+    fixed_value: float | ArrayLike = 0.0,
+    coefficient: Coefficient = 1.0,
+    alpha: float | ArrayLike = 0.0,
     dims: int | None = None,
+    method: Method = "auto",
     tol: float = 1e-8,
-    max_iterations: int = 100,
+    max_iterations: int | None = None,
     initial_guess: ArrayLike | None = None,
     nullspace: NullSpaceMode = "project",
     progress: bool | Progress = False,
+    callback: Callback | None = None,
 ) -> PoissonResult[ArrayT]:
-    """Solve -div(grad u) + alpha u = f.
+    """Solve -div(k grad u) + alpha u = f.
 
-    Unknowns are cell-centred: the boundary lies half a cell outside the first one. The matrix is the 5- or 7-point
-    one with 1/h^2 in it, symmetric and positive (semi)definite. Memory beyond rhs and solution: about 18 bytes an
-    unknown, 40 with a mask.
+    The matrix A is the 5- or 7-point one with 1/h^2 in it, positive (semi)definite, and symmetric on uniform
+    cell-centred grids; on others it is so once its rows are multiplied by the cells' volumes. Memory beyond rhs and
+    solution: about 18 bytes an unknown, 40 with a mask, 110 with a coefficient (float64).
 
     Args:
         rhs: f, float32 or float64, [*batch, nx, ny, nz], [*batch, nx, ny] or [*batch, n]; a torch CPU tensor or a
-            NumPy array. Values in solid cells are ignored.
-        spacing: cell width, one number or one per axis.
+            NumPy array. Values in solid and fixed cells are ignored.
+        spacing: one number, or one entry per axis: a number, or an array of the cells' widths along it
+            (`centering="vertex"`: of the intervals between vertices, those to Dirichlet ends included).
         boundary: "dirichlet", "neumann" or "periodic" for all faces, or one entry per axis, each a name or a pair
             (lower, upper). A name stands for the value 0; `Dirichlet(value)`, `Neumann(value)` and `Robin(a, b, value)`
             in its place carry one, a number or an array [*batch, other axes].
-        solid: bool, shape of one right-hand side; True where there is no fluid. No flow crosses a solid face
-            (Neumann).
-        alpha: a number of at least 0 (screened Poisson; 1 / time step in implicit diffusion), or a tensor of one.
+        centering: "cell": unknowns are at cell centres, the boundary lies half a cell outside the first one. "vertex":
+            they are at vertices, Dirichlet ends one interval outside (their vertices hold no unknown), Neumann and
+            Robin ends on the first and last one.
+        solid: bool, [*shape] or [*batch, *shape]; True where there is no fluid. No flow crosses a solid face (Neumann).
+        fixed: likewise; True where the solution is given: `fixed_value`, at the cell's centre.
+        fixed_value: a number, or an array that broadcasts to rhs; read in fixed cells only.
+        coefficient: k > 0, at the unknowns, [*shape] or [*batch, *shape], with harmonic means at the faces between
+            them and the cell's own k at a boundary; or k >= 0 at the faces, a list with one array per axis, that axis
+            having one more entry, the lower face of cell i standing at i (on a periodic axis, first and last must
+            agree).
+        alpha: at least 0 (screened Poisson; 1 / time step in implicit diffusion): a number, a tensor of one, or an
+            array [*shape] or [*batch, *shape].
         dims: how many trailing axes are spatial, 1 to 3; all by default. The leading ones are a batch.
-        tol: stop at ||b - A u|| <= tol ||b||, the true residual in rhs's dtype, where b is f with the boundary's values
-            in it. float32 can rarely reach the default.
-        max_iterations: per right-hand side.
+        method: "multigrid": to the tolerance, with conjugate gradients where needed. "fft": a direct solve of
+            boxes with uniform spacing and one medium. "auto": "fft" where it applies and its lengths suit it, else
+            "multigrid". "fmg": one pass of full multigrid, whose error is about the discretisation's; tol only decides
+            about `converged`. "cg": conjugate gradients over the diagonal, for comparison.
+        tol: stop at ||b - A u|| <= tol ||b||, the true residual in rhs's dtype, where b is f with the values of the
+            boundary and of fixed cells in it. float32 can rarely reach the default.
+        max_iterations: per right-hand side; by default 100, and 20 times the longest axis for "cg".
         initial_guess: of rhs's shape; zero by default.
-        nullspace: what to do where neither a face nor alpha fixes the solution of a connected region and f has a mean
-            there, so that there is no solution: "project" removes it (and warns where it is more than rounding),
-            "raise" raises. The solution then has mean zero.
+        nullspace: what to do where nothing fixes the solution of a connected region and f has a mean (by volume) there,
+            so that there is no solution: "project" removes it (and warns where it is more than rounding), "raise"
+            raises. The solution then has mean zero.
         progress: True shows a bar on stderr; a function is called as progress(iteration, relative_residual).
+        callback: called after each iteration as callback(iteration, relative_residual, iterate); the iterate is
+            overwritten by the next.
 
     Raises:
         TypeError: rhs or another array is of an unusable kind or dtype.
-        ValueError: a shape, name or number does not fit, rhs has NaN or Inf, the mask leaves no fluid, or
-            (nullspace="raise") f has a mean.
+        ValueError: a shape, name or number does not fit, rhs has NaN or Inf, the masks leave no unknown, alpha or the
+            coefficient is negative, "fft" does not apply, or (nullspace="raise") f has a mean.
 
-    Differentiable in rhs, alpha and the boundary's values, to any order; a gradient is one more solve to the same
-    tolerance.
+    Differentiable in rhs, the boundary's and fixed cells' values, the coefficient and alpha, to any order; a gradient
+    is one more solve to the same tolerance.
 
     Source of the smoothing and of the coarse operators: Trottenberg, Oosterlee, Schueller, Multigrid (2001), ch. 2
     and 5.
@@ -82,8 +104,18 @@ def solve_poisson(
     if f.numel() == 0:
         raise ValueError(f"rhs is empty: its shape is {tuple(f.shape)}")
     stopping = Stopping(tol, max_iterations)
-    shape = tuple(f.shape[f.ndim - dims :])
-    solver = PoissonSolver(shape, spacing=spacing, boundary=boundary, solid=solid, alpha=alpha, dtype=f.dtype)
+    solver = PoissonSolver(
+        tuple(f.shape[f.ndim - dims :]),
+        spacing=spacing,
+        boundary=boundary,
+        centering=centering,
+        solid=solid,
+        fixed=fixed,
+        coefficient=coefficient,
+        alpha=alpha,
+        method=method,
+        dtype=f.dtype,
+    )
     made = perf_counter() - start
-    result = solver._solve(rhs, stopping, initial_guess, nullspace, progress, stacklevel=3)
-    return replace(result, seconds=Seconds(made + result.seconds.setup, result.seconds.solve))
+    result = solver._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
+    return replace(result, seconds=replace(result.seconds, setup=made + result.seconds.setup))

@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from math import isfinite, ldexp
-from numbers import Integral, Real
+from functools import cached_property
+from math import ldexp
 from time import perf_counter
-from typing import Any, Literal, cast
+from typing import Any, cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
-from fastsciml.ops.huge_pages import empty_in_huge_pages
-from fastsciml.progress import ResidualBar
-from fastsciml.solvers.arrays import ArrayLike, like, to_fluid, to_guess, to_tensor
-from fastsciml.solvers.boundary import BoundaryConditions, kind_of, parse_conditions, with_boundary_values
-from fastsciml.solvers.faces import open_faces, pack_faces
-from fastsciml.solvers.grid import Grid, parse_spacing
-from fastsciml.solvers.hierarchy import box_hierarchy, masked_hierarchy
-from fastsciml.solvers.multigrid_iteration import MultigridIteration, Operator, Progress
-from fastsciml.solvers.nullspace import find_null_space
-from fastsciml.solvers.result import ArrayT, PoissonResult, Seconds, StopReason
-from fastsciml.solvers.system import SPACING_REACH, System, power_of_two, prepare
-
-NullSpaceMode = Literal["project", "raise"]
-History = tuple[list[float], StopReason]
-
-
-class NotConvergedWarning(UserWarning):
-    """A solve ended above its tolerance; the result says why."""
-
-
-class RemovedMeanWarning(UserWarning):
-    """A right-hand side without a solution was made solvable by removing its mean."""
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """When a solve ends."""
-
-    tol: float
-    max_iterations: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.tol, Real):
-            raise TypeError(f"tol must be a positive number, got {self.tol!r}")
-        if not (isfinite(self.tol) and self.tol > 0):
-            raise ValueError(f"tol must be a positive number, got {self.tol}")
-        if not isinstance(self.max_iterations, Integral):
-            raise TypeError(f"max_iterations must be a whole number, got {self.max_iterations!r}")
-        if self.max_iterations < 0:
-            raise ValueError(f"max_iterations must not be negative, got {self.max_iterations}")
+from fastsciml.ops.fast_poisson import Transform
+from fastsciml.ops.pack_faces import pack_faces
+from fastsciml.ops.poisson_apply import poisson_apply
+from fastsciml.solvers.arrays import (
+    ArrayLike,
+    Coefficient,
+    like,
+    to_alpha,
+    to_coefficient,
+    to_guess,
+    to_mask,
+    to_tensor,
+)
+from fastsciml.solvers.boundary import BoundaryConditions, boundary_source, kind_of, parse_conditions
+from fastsciml.solvers.direct import Direct, all_fast, transforms_of
+from fastsciml.solvers.discretisation import Discretisation, Fill
+from fastsciml.solvers.grid import CENTERINGS, Centering, Grid, boundary_gaps, make_grid, parse_spacing
+from fastsciml.solvers.inverse import Inverse
+from fastsciml.solvers.iteration import Iteration, Progress
+from fastsciml.solvers.linear_operators import apply_operator, cycle_operator
+from fastsciml.solvers.medium import face_coefficients
+from fastsciml.solvers.result import ArrayT, PoissonResult
+from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Run, Stopping
+from fastsciml.solvers.system import COEFFICIENT_REACH, SPACING_REACH, power_of_two
 
 
 class PoissonSolver:
-    """Solves -div(grad u) + alpha u = f on one box, again and again: the hierarchy and the work arrays are made once.
+    """Solves -div(k grad u) + alpha u = f on one box, again and again: hierarchy and work arrays are made once.
 
     Args:
-        shape: cells per axis, one to three.
-        spacing, boundary, solid, alpha: as in `solve_poisson`.
+        shape: unknowns per axis, one to three.
+        spacing, boundary, centering, solid, fixed, coefficient, alpha, method: as in `solve_poisson`.
         dtype: torch.float32 or torch.float64, that of the right-hand sides.
 
     Raises:
@@ -81,10 +62,14 @@ class PoissonSolver:
         self,
         shape: Sequence[int],
         *,
-        spacing: float | Sequence[float] = 1.0,
+        spacing: Any = 1.0,
         boundary: BoundaryConditions = "dirichlet",
+        centering: Centering = "cell",
         solid: ArrayLike | None = None,
-        alpha: float | Tensor = 0.0,
+        fixed: ArrayLike | None = None,
+        coefficient: Coefficient = 1.0,
+        alpha: float | ArrayLike = 0.0,
+        method: Method = "auto",
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.shape = tuple(shape)
@@ -92,55 +77,126 @@ class PoissonSolver:
             raise ValueError(f"shape must be one to three positive extents, got {self.shape}")
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        self.dtype = dtype
-        self.spacing = parse_spacing(spacing, len(self.shape))
-        self._unit = power_of_two(min(self.spacing), SPACING_REACH)
+        if centering not in CENTERINGS:
+            raise ValueError(f"centering must be one of {', '.join(CENTERINGS)}, got {centering!r}")
+        if method not in get_args(Method):
+            raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+        self.dtype, self.centering, self.method = dtype, centering, method
         self.conditions = parse_conditions(boundary, len(self.shape))
+        self._kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
+        self.spacing = parse_spacing(spacing, self.shape, self._kinds, centering)
+        self._unit = power_of_two(min(float(np.min(h)) for h in self.spacing), SPACING_REACH)
         self._grid = self._make_grid()
-        self._fluid = to_fluid(solid, self.shape, self._grid.extents)
-        self.unknowns = int(np.prod(self.shape) if self._fluid is None else self._fluid.sum())
-        self.alpha = alpha
-        self._alpha = _checked_alpha(alpha, self._unit)
-        self._null_space = find_null_space(self._grid, self._fluid, self._alpha)
-        self._iteration: MultigridIteration | None = None
+        self._solid = to_mask(solid, "solid", self.shape)
+        self._fixed = to_mask(fixed, "fixed", self.shape)
+        self.coefficient = to_coefficient(coefficient, self.shape, dtype)
+        self.alpha = to_alpha(alpha, self.shape, dtype)
+        # The kernels' coefficients are smaller than the caller's by 2**_coefficient_unit, lengths by 2**_unit.
+        self._coefficient_unit = power_of_two(self._largest_coefficient(), COEFFICIENT_REACH)
+        self._power = self._coefficient_unit - 2 * self._unit
+        self._check_alpha()
+        self._fills = self._make_fills()
+        self._samples = [Discretisation(self._grid, fill, dtype) for fill in self._fills]
+        self._works: list[Iteration | Direct | None] = [None] * len(self._samples)
+        self._transforms = self._find_transforms()
+        if method == "fft" and self._transforms is None:
+            raise ValueError(
+                'method="fft" solves boxes of one medium with uniform spacing and no Robin face: '
+                'use "multigrid" or "auto"'
+            )
 
-    def _make_grid(self) -> Grid:
-        """The grid in lengths of 2**unit, in which float32 holds 1/h^2."""
-        scale = 2.0**-self._unit
-        kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
-        # Of a Robin condition a u + b du/dn, b counts lengths.
-        scaled = [tuple((k[0], k[1] * scale) if isinstance(k, tuple) else k for k in pair) for pair in kinds]
-        return Grid(self.shape, tuple(h * scale for h in self.spacing), cast(Any, tuple(scaled)))
+    @property
+    def unknowns(self) -> int:
+        """Of one right-hand side; of the whole batch where samples have masks or coefficients of their own."""
+        return sum(sample.unknowns for sample in self._samples)
+
+    @cached_property
+    def batch(self) -> tuple[int, ...]:
+        """Leading axes of the masks, coefficient and alpha; () where all samples share them."""
+        given = [self._solid, self._fixed, self.alpha if self.alpha is not None and self.alpha.numel() > 1 else None]
+        coefficient = self.coefficient
+        given += coefficient if isinstance(coefficient, list) else [coefficient]
+        dims = len(self.shape)
+        leading = [tuple(tensor.shape[: tensor.ndim - dims]) for tensor in given if tensor is not None]
+        try:
+            return tuple(np.broadcast_shapes(*leading))
+        except ValueError:
+            shapes = ", ".join(map(str, leading))
+            raise ValueError(f"the batches of solid, fixed, coefficient and alpha do not fit: {shapes}") from None
 
     def solve(
         self,
         rhs: ArrayT,
         *,
+        fixed_value: float | ArrayLike = 0.0,
         tol: float = 1e-8,
-        max_iterations: int = 100,
+        max_iterations: int | None = None,
         initial_guess: ArrayLike | None = None,
         nullspace: NullSpaceMode = "project",
         progress: bool | Progress = False,
+        callback: Callback | None = None,
     ) -> PoissonResult[ArrayT]:
         """Solve for one right-hand side, or a batch; arguments and errors as in `solve_poisson`.
 
         Args:
             rhs: [*batch, *shape], of the solver's dtype.
-            tol: relative to the right-hand side with the boundary's values in it.
+            fixed_value: the solution in fixed cells.
+            tol: relative to the right-hand side with the boundary's and the fixed cells' values in it.
             max_iterations: per right-hand side.
             initial_guess: where to start, for example the solution of the time step before.
             nullspace: "project" or "raise".
             progress: True, or a function of the iteration and the relative residual.
+            callback: a function of the iteration, the relative residual and the iterate.
         """
-        return self._solve(rhs, Stopping(tol, max_iterations), initial_guess, nullspace, progress, stacklevel=3)
+        stopping = Stopping(tol, max_iterations)
+        return self._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
+
+    def as_linear_operator(self, *, by_volume: bool = False) -> LinearOperator:
+        """A as a SciPy LinearOperator on flat arrays of one right-hand side; 0 in cells without an unknown.
+
+        Args:
+            by_volume: times each cell's volume, in units of the largest. That makes A symmetric on stretched and
+                vertex-centred grids, too (`solver.volumes` for the right-hand side); on others it changes nothing.
+        """
+        return apply_operator(self._only_sample(), self.shape, ldexp(1.0, self._power), by_volume)
+
+    def preconditioner(self, *, by_volume: bool = False) -> LinearOperator:
+        """A symmetric V-cycle, about A^-1, as a SciPy LinearOperator: M= of scipy.sparse.linalg.cg.
+
+        Args:
+            by_volume: for the operator of the same name.
+        """
+        return cycle_operator(self._only_sample(), self.shape, ldexp(1.0, -self._power), by_volume)
+
+    @property
+    def volumes(self) -> Tensor:
+        """[*shape], of the cells around the unknowns, in units of the largest."""
+        volumes = torch.from_numpy(self._grid.volumes()).to(self.dtype)
+        return volumes.reshape(self.shape)
+
+    def __str__(self) -> str:
+        lines = [
+            f"PoissonSolver {' x '.join(map(str, self.shape))}, {self.unknowns:,} unknowns, {self.centering}-centred"
+        ]
+        work = self._works[0]
+        if not isinstance(work, Iteration):
+            return f"{lines[0]}, by {self._method()}"
+        hierarchy = work.hierarchy
+        lines += [
+            f"  level {l}: {' x '.join(str(axis.extent) for axis in axes)}" for l, axes in enumerate(hierarchy.levels)
+        ]
+        scratch = 4 * sum(t.numel() for t in (work.residual, work.proposal, work.workspace))
+        return "\n".join([*lines, f"  {hierarchy.nbytes:,} bytes of operators, {scratch:,} of work arrays"])
 
     def _solve(
         self,
         rhs: ArrayT,
         stopping: Stopping,
+        fixed_value: float | ArrayLike,
         initial_guess: ArrayLike | None,
         nullspace: NullSpaceMode,
         progress: bool | Progress,
+        callback: Callback | None,
         stacklevel: int,
     ) -> PoissonResult[ArrayT]:
         start = perf_counter()
@@ -148,171 +204,175 @@ class PoissonSolver:
             raise ValueError(f'nullspace must be "project" or "raise", got {nullspace!r}')
         f = to_tensor(rhs, "rhs")
         dims = len(self.shape)
+        batch = tuple(f.shape[: f.ndim - dims])
         if tuple(f.shape[f.ndim - dims :]) != self.shape or f.dtype != self.dtype:
             raise ValueError(
                 f"rhs must have shape [*batch, {', '.join(map(str, self.shape))}] and dtype {self.dtype}, "
                 f"got {tuple(f.shape)} and {f.dtype}"
             )
+        if self.batch and batch != self.batch:
+            raise ValueError(f"rhs must have the batch {self.batch} of the masks and coefficients, got {batch}")
         guess = None if initial_guess is None else to_guess(initial_guess, f)
-        b = with_boundary_values(f, self.conditions, self.spacing)
-        task = _Task(self, stopping, nullspace, guess, progress, start)
-        solution = cast(Tensor, _Solve.apply(b, self.alpha if isinstance(self.alpha, Tensor) else None, task))  # type: ignore[no-untyped-call]
-        result = task.result(like(rhs, solution), tuple(f.shape[: f.ndim - dims]))
-        task.warn(result, stacklevel + 1)
+        run = Run(self, stopping, nullspace, guess, progress, callback, start)
+        given = self._given_values(fixed_value, f)
+        b = self._with_values(f, given)
+        u = cast(Tensor, Inverse.apply(b, run, *self._parameters()))  # type: ignore[no-untyped-call]
+        solution = u if given is None or self._fixed is None else torch.where(self._fixed, given, u)
+        result = run.result(like(rhs, solution), batch)
+        run.warn(result, stacklevel + 1)
         return result
 
-    def _ready(self) -> MultigridIteration:
-        """The iteration, made at the first use."""
-        if self._iteration is None:
-            couplings = np.concatenate([c for axis in self._grid.axes for c in axis.face_couplings()])
-            packed = None
-            if self._fluid is None:
-                hierarchy = box_hierarchy(self._grid, self._alpha)
+    def _work(self, sample: int) -> Iteration | Direct:
+        """What solves a sample, made at the first use."""
+        made = self._works[sample]
+        if made is None:
+            of = self._samples[sample]
+            if self._method() == "fft":
+                assert self._transforms is not None
+                made = Direct(of, self._transforms, [float(h) * 2.0**-self._unit for h in self.spacing])
             else:
-                faces = open_faces(self._fluid, self._grid.periodic)
-                hierarchy = masked_hierarchy(self._grid, self._fluid, faces, self._alpha)
-                packed = pack_faces(self._fluid, faces)
-            operator = Operator(torch.from_numpy(couplings).to(self.dtype), hierarchy.periodic, packed, self._alpha)
-            self._iteration = MultigridIteration(hierarchy, operator)
-        return self._iteration
+                made = Iteration(of.hierarchy(), of.operator, diagonal=self.method == "cg")
+            self._works[sample] = made
+        return made
 
-    def _prepare(self, samples: Tensor) -> list[System]:
-        return [prepare(sample, self._fluid, self._null_space, min(self.spacing), self._unit) for sample in samples]
+    def _method(self) -> str:
+        """The one that "auto" chooses, or the one that was asked for."""
+        if self.method != "auto":
+            return self.method
+        return "fft" if self._transforms is not None and all_fast(self.shape, self._transforms) else "multigrid"
+
+    def _find_transforms(self) -> list[Transform] | None:
+        if not all(sample.is_box for sample in self._samples):
+            return None
+        return transforms_of(self.spacing, self._kinds, self.centering)
+
+    def _make_grid(self) -> Grid:
+        """The grid in lengths of 2**_unit, in which float32 holds 1/h^2."""
+        scale = 2.0**-self._unit
+        # Of a Robin condition a u + b du/dn, b counts lengths.
+        scaled = [tuple((k[0], k[1] * scale) if isinstance(k, tuple) else k for k in pair) for pair in self._kinds]
+        return make_grid(self.shape, [h * scale for h in self.spacing], cast(Any, scaled), self.centering)
+
+    def _largest_coefficient(self) -> float:
+        if self.coefficient is None:
+            return 1.0
+        given = self.coefficient if isinstance(self.coefficient, list) else [self.coefficient]
+        return max(float(k.detach().max()) for k in given) or 1.0
+
+    def _check_alpha(self) -> None:
+        if self.alpha is None:
+            return
+        largest = float(self.alpha.detach().max())
+        try:
+            scaled = ldexp(largest, -self._power)
+        except OverflowError:
+            scaled = np.inf
+        if not scaled <= float(torch.finfo(torch.float32).max) / 1e6:
+            raise ValueError(f"alpha {largest} times the spacing squared is out of range")
+
+    def _make_fills(self) -> list[Fill]:
+        """One per sample, or a single one for all; faces and alpha carry gradients."""
+        count = int(np.prod(self.batch))
+        fixed = self._fixed if self._fixed is None or self._solid is None else self._fixed & ~self._solid
+        solids, fixeds = (self._spread(mask, count) for mask in (self._solid, fixed))
+        alpha = None if self.alpha is None else self.alpha * ldexp(1.0, -self._power)
+        alphas = self._spread(alpha, count) if alpha is not None and alpha.numel() > 1 else [alpha] * count
+        faces = self._spread_faces(count)
+        return [Fill(*of) for of in zip(solids, fixeds, faces, alphas, strict=True)]
+
+    def _spread(self, tensor: Tensor | None, count: int) -> list[Any]:
+        if tensor is None:
+            return [None] * count
+        samples = tensor.expand(*self.batch, *self.shape).reshape(count, *self._grid.extents)
+        return [sample.contiguous() for sample in samples]
+
+    def _spread_faces(self, count: int) -> list[list[Tensor] | None]:
+        if self.coefficient is None:
+            return [None] * count
+        scale = ldexp(1.0, -self._coefficient_unit)
+        if isinstance(self.coefficient, Tensor):
+            cells = self._spread(self.coefficient * scale if scale != 1 else self.coefficient, count)
+            return [[*face_coefficients(k, self._grid.axes)] for k in cells]
+        places = _places(len(self.shape))
+        flat = {a for a in range(3) if a not in places}
+        samples: list[list[Tensor] | None] = []
+        spread = []
+        for axis, face in enumerate(self.coefficient):
+            extents = [n + (a == places[axis]) for a, n in enumerate(self._grid.extents)]
+            own = [n + (a == axis) for a, n in enumerate(self.shape)]
+            spread.append((face * scale).expand(*self.batch, *own).reshape(count, *extents))
+        for number in range(count):
+            of_sample: list[Tensor] = []
+            for a in range(3):
+                ones = torch.ones([n + (b == a) for b, n in enumerate(self._grid.extents)], dtype=self.dtype)
+                of_sample.append(ones if a in flat else spread[places.index(a)][number].contiguous())
+            samples.append(of_sample)
+        return samples
+
+    def _parameters(self) -> list[Tensor]:
+        """What gradients may be asked of beside the right-hand side: the faces and alpha of every sample."""
+        given = [tensor for fill in self._fills for tensor in [*(fill.faces or []), fill.alpha] if tensor is not None]
+        return given
+
+    def _with_values(self, f: Tensor, given: Tensor | None) -> Tensor:
+        """F with what the boundary's and the fixed cells' values bring to it."""
+        ends = [
+            boundary_gaps(n, h, pair, self.centering)
+            for n, h, pair in zip(self.shape, self.spacing, self._kinds, strict=True)
+        ]
+        b = boundary_source(f, self.conditions, ends, self._faces_along())
+        if given is None or self._fixed is None:
+            return b
+        count = len(self._samples)
+        fields = given.expand(f.shape).reshape(count, -1, *self._grid.extents)
+        brought = []
+        for sample, fill, field in zip(self._samples, self._fills, fields, strict=True):
+            a = sample.operator
+            assert fill.fixed is not None
+            # Fixed cells count as unknowns here, so that this A is self-adjoint, as its gradient has it.
+            faces = None if fill.solid is None else pack_faces(~fill.solid, None, self._grid.periodic)
+            brought.append(poisson_apply(
+                torch.where(fill.fixed, field, 0), a.couplings, a.periodic, faces, fill.faces, fill.alpha
+            ))  # fmt: skip
+        return b - ldexp(1.0, self._power) * torch.stack(brought).reshape(f.shape)
+
+    def _faces_along(self) -> list[Tensor] | None:
+        """What the faces across each given axis conduct, in the caller's units, [*batch, ...]."""
+        if self._fills[0].faces is None:
+            return None
+        scale = ldexp(1.0, self._coefficient_unit)
+        along = []
+        for axis, place in enumerate(_places(len(self.shape))):
+            faces = torch.stack([fill.faces[place] for fill in self._fills if fill.faces is not None])
+            own = [n + (a == axis) for a, n in enumerate(self.shape)]
+            along.append(scale * faces.reshape(*self.batch, *own))
+        return along
+
+    def _given_values(self, fixed_value: float | ArrayLike, f: Tensor) -> Tensor | None:
+        if isinstance(fixed_value, Tensor | np.ndarray):
+            value = to_tensor(fixed_value, "fixed_value").to(self.dtype)
+        else:
+            value = torch.tensor(float(fixed_value), dtype=self.dtype)
+            if fixed_value == 0:
+                return None
+        try:
+            value.expand(f.shape)
+        except RuntimeError:
+            raise ValueError(
+                f"fixed_value must broadcast to rhs's shape {tuple(f.shape)}, got {tuple(value.shape)}"
+            ) from None
+        if self._fixed is None:
+            raise ValueError("fixed_value needs fixed cells: give fixed=")
+        if not torch.isfinite(torch.where(self._fixed, value.detach(), 0)).all():
+            raise ValueError("fixed_value has NaN or Inf in a fixed cell")
+        return value
+
+    def _only_sample(self) -> Discretisation:
+        if len(self._samples) > 1:
+            raise ValueError("a linear operator is one sample's: give masks and coefficients without a batch")
+        return self._samples[0]
 
 
-class _Task:
-    """One call of `solve`: what it was asked, and what became of it."""
-
-    def __init__(
-        self,
-        solver: PoissonSolver,
-        stopping: Stopping,
-        nullspace: NullSpaceMode,
-        guess: Tensor | None,
-        progress: bool | Progress,
-        start: float,
-    ) -> None:
-        self.solver, self.stopping, self.nullspace = solver, stopping, nullspace
-        self.guess, self.progress, self.start = guess, progress, start
-        self.systems: list[System] = []
-        self.runs: list[History] = []
-        self.seconds = Seconds(0.0, 0.0)
-
-    def adjoint(self) -> _Task:
-        """The operator and the projection are symmetric: gradients come from the same solve."""
-        return _Task(self.solver, self.stopping, "project", None, False, perf_counter())
-
-    def run(self, b: Tensor) -> Tensor:
-        """The solutions, [*batch, *shape]."""
-        solver = self.solver
-        samples = b.contiguous().reshape(-1, *solver._grid.extents)
-        self.systems = solver._prepare(samples)
-        for system in self.systems:
-            if self.nullspace == "raise" and not system.solvable:
-                raise ValueError(
-                    f"rhs has the mean {system.mean:.6g} where no face fixes the solution, so there is none; "
-                    f'nullspace="project" removes it'
-                )
-        iteration = solver._ready()
-        middle = perf_counter()
-        solution = empty_in_huge_pages(*samples.shape, dtype=b.dtype)
-        solution.zero_() if self.guess is None else solution.copy_(self.guess.reshape(samples.shape))
-        with ExitStack() as stack:
-            report = self._reporter(stack)
-            for system, u in zip(self.systems, solution, strict=True):
-                self.runs.append(self._run_one(iteration, system, u, report))
-        self.seconds = Seconds(middle - self.start, perf_counter() - middle)
-        return solution.reshape(b.shape)
-
-    def _run_one(self, iteration: MultigridIteration, system: System, u: Tensor, report: Progress) -> History:
-        if system.norm == 0:
-            u.zero_()
-            return [0.0], StopReason.CONVERGED
-        from_zero = self.guess is None
-        if not from_zero:
-            _multiply(u, -system.exponent)
-            if self.solver._fluid is not None:
-                u.mul_(self.solver._fluid)
-        run = iteration.solve(
-            system.b, u, system.norm, self.stopping.tol, self.stopping.max_iterations, report, from_zero=from_zero
-        )
-        self.solver._null_space.project(u)
-        _multiply(u, system.exponent)
-        return run
-
-    def _reporter(self, stack: ExitStack) -> Progress:
-        if callable(self.progress):
-            return self.progress
-        if self.progress:
-            return stack.enter_context(ResidualBar(self.stopping.tol))
-        return lambda iteration, residual: None
-
-    def result(self, solution: ArrayT, batch: tuple[int, ...]) -> PoissonResult[ArrayT]:
-        failed = [reason for _, reason in self.runs if reason is not StopReason.CONVERGED]
-        return PoissonResult(
-            solution=solution,
-            converged=not failed,
-            iterations=max((len(history) for history, _ in self.runs), default=1) - 1,
-            residuals=_table([history for history, _ in self.runs], batch),
-            reason=failed[0] if failed else StopReason.CONVERGED,
-            seconds=self.seconds,
-            removed_mean=max((system.mean for system in self.systems), key=abs, default=0.0),
-            unknowns=len(self.runs) * self.solver.unknowns,
-        )
-
-    def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
-        for system in self.systems:
-            if not system.solvable:
-                text = f"solve_poisson: removed the mean {system.mean:.6g} of rhs, with which there is no solution"
-                warnings.warn(text, RemovedMeanWarning, stacklevel=stacklevel)
-        if not result.converged:
-            warnings.warn(f"solve_poisson: {result}", NotConvergedWarning, stacklevel=stacklevel)
-
-
-class _Solve(torch.autograd.Function):
-    """u = A^-1 b. The gradient of b is A^-1 of u's, v, a solve like the first: memory does not grow with the
-    iterations, and gradients of any order follow. That of alpha is -<v, u>.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, b: Tensor, alpha: Tensor | None, task: _Task) -> Tensor:
-        u = task.run(b.detach())
-        ctx.task = task
-        ctx.save_for_backward(u, alpha)
-        return u
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        u, alpha = ctx.saved_tensors
-        task = ctx.task.adjoint()
-        v = cast(Tensor, _Solve.apply(grad, alpha, task))  # type: ignore[no-untyped-call]
-        if any(reason is not StopReason.CONVERGED for _, reason in task.runs):
-            text = "solve_poisson: the solve for the gradient ended above the tolerance"
-            warnings.warn(text, NotConvergedWarning, stacklevel=2)
-        return v, -(v * u).sum().to(alpha).reshape(alpha.shape) if ctx.needs_input_grad[1] else None, None
-
-
-def _checked_alpha(alpha: float | Tensor, unit: int) -> float:
-    """As a number, in the units in which lengths are 2**unit."""
-    if isinstance(alpha, Tensor) and alpha.numel() == 1 and alpha.is_floating_point():
-        alpha = float(alpha.detach())
-    if not isinstance(alpha, Real):
-        raise TypeError(f"alpha must be a number, or a floating tensor of one, got {type(alpha).__name__}")
-    if not (isfinite(alpha) and alpha >= 0):
-        raise ValueError(f"alpha must be finite and not negative, which would leave A indefinite, got {alpha}")
-    try:
-        return ldexp(float(alpha), 2 * unit)
-    except OverflowError:
-        raise ValueError(f"alpha {alpha} times the spacing squared is out of range") from None
-
-
-def _multiply(u: Tensor, exponent: int) -> None:
-    if exponent:
-        u.mul_(2.0**exponent)
-
-
-def _table(histories: list[list[float]], batch: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    table = np.full((max(map(len, histories), default=1), len(histories)), np.nan)
-    for column, history in enumerate(histories):
-        table[: len(history), column] = history
-    return table.reshape(-1, *batch)
+def _places(dims: int) -> tuple[int, ...]:
+    """Where the given axes stand among the kernels' three."""
+    return {1: (2,), 2: (0, 2), 3: (0, 1, 2)}[dims]

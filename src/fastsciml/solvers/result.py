@@ -13,10 +13,22 @@ import torch
 ArrayT = TypeVar("ArrayT", torch.Tensor, npt.NDArray[Any])
 
 
+class NotConvergedWarning(UserWarning):
+    """A solve ended above its tolerance; the result says why."""
+
+
+class RemovedMeanWarning(UserWarning):
+    """A right-hand side without a solution was made solvable by removing its mean."""
+
+
 class StopReason(Enum):
-    """Why an iteration ended; the text says what to do next."""
+    """Why a solve ended; the text says what to do next."""
 
     CONVERGED = "converged: the true relative residual is below the tolerance"
+    ONE_PASS = (
+        "stopped after one pass of full multigrid, whose error is about the discretisation's: "
+        'method="multigrid" goes on to the tolerance'
+    )
     MAX_ITERATIONS = "stopped at max_iterations: raise it, or loosen tol"
     ROUNDING = "stopped where rounding keeps the residual from falling further: loosen tol, or use float64"
     BREAKDOWN = (
@@ -30,10 +42,18 @@ class StopReason(Enum):
 
 @dataclass(frozen=True)
 class Seconds:
-    """Wall-clock seconds: the hierarchy and checks, the iteration."""
+    """Wall-clock seconds by phase.
+
+    Attributes:
+        setup: checks, masks, the hierarchy.
+        solve: all the rest.
+        cycles, steps: of the solve, what V-cycles (or transforms), and updates with their true residuals took.
+    """
 
     setup: float
     solve: float
+    cycles: float = 0.0
+    steps: float = 0.0
 
     @property
     def total(self) -> float:
@@ -44,31 +64,40 @@ class Seconds:
 class PoissonResult(Generic[ArrayT]):
     """The result of `solve_poisson`.
 
+    Under `torch.compile` and the transforms of `torch.func`, `converged`, `iterations` and `residuals` are tensors, and
+    what only the clock or the run knows is absent: `reason` is None, `seconds` 0.
+
     Attributes:
         solution: of the right-hand side's kind, shape and dtype; 0 in solid cells.
         converged: whether every true relative residual is at most the tolerance.
         iterations: the most any right-hand side took.
-        residuals: float64 [iterations + 1, *batch], ||f - A u|| / ||f||, first entry before the first iteration; NaN
+        residuals: float64 [iterations + 1, *batch], ||b - A u|| / ||b||, first entry before the first iteration; NaN
             after a right-hand side of a batch had stopped.
-        reason: why the iteration stopped (of the first right-hand side that did not converge, if one did not).
+        reason: why the solve ended (of the first right-hand side that did not converge, if one did not).
+        method: "multigrid", "fmg", "cg" or "fft", what "auto" chose.
         seconds: by phase.
+        bytes_moved: an estimate: what the kernels that ran had to move to and from memory at least.
         removed_mean: what `nullspace="project"` took from the right-hand side, the largest in magnitude; 0 if
             nothing.
-        unknowns: fluid cells, all right-hand sides together.
+        unknowns: cells that hold one, all right-hand sides together.
     """
 
     solution: ArrayT
-    converged: bool
-    iterations: int
-    residuals: npt.NDArray[np.float64]
-    reason: StopReason
+    converged: Any  # bool
+    iterations: Any  # int
+    residuals: Any  # npt.NDArray[np.float64]
+    reason: StopReason | None
+    method: str
     seconds: Seconds
+    bytes_moved: int
     removed_mean: float
     unknowns: int
 
     def __str__(self) -> str:
-        last = float(np.nanmax(self.residuals[-1])) if self.residuals.size else float("nan")
+        residuals = np.asarray(self.residuals)
+        last = float(np.nanmax(residuals[-1])) if residuals.size else float("nan")
         return (
-            f"{self.unknowns:,} unknowns, {self.iterations} iterations, true relative residual {last:.2e}, "
-            f"{self.seconds.total:.3f} s ({self.seconds.setup:.3f} s set-up): {self.reason}"
+            f"{self.unknowns:,} unknowns, {self.method}, {int(self.iterations)} iterations, "
+            f"true relative residual {last:.2e}, {self.seconds.total:.3f} s ({self.seconds.setup:.3f} s set-up): "
+            f"{self.reason}"
         )

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from fastsciml.solvers.nullspace import NullSpace
 
-# Powers of two: a spacing, and a norm of rhs, within these the kernels take as they are; others are scaled first, so
-# that float32 holds 1/h^2 and float64 the squares. A solution past the last ones is refused.
+# Powers of two: a spacing, a coefficient, and a norm of rhs, within these the kernels take as they are; others are
+# scaled first, so that float32 holds 1/h^2 and float64 the squares. A solution past the last ones is refused.
 SPACING_REACH = 40
+COEFFICIENT_REACH = 40
 NORM_REACH = {torch.float32: 60, torch.float64: 400}
 SOLUTION_REACH = {torch.float32: 110, torch.float64: 960}
 
@@ -25,7 +26,7 @@ class System:
     """What is solved for one sample.
 
     Attributes:
-        b: the right-hand side, 0 in solid cells, without the means of free regions, in a unit of its own.
+        b: the right-hand side, 0 where there is no unknown, without the means of free regions, in a unit of its own.
         norm: of b.
         mean: what was taken from the caller's right-hand side.
         solvable: whether that was rounding.
@@ -39,20 +40,20 @@ class System:
     exponent: int
 
 
-def prepare(sample: Tensor, fluid: Tensor | None, null_space: NullSpace, width: float, unit: int) -> System:
+def prepare(sample: Tensor, unknown: Tensor | None, null_space: NullSpace, width: float, power: int) -> System:
     """The system of one sample [nx, ny, nz].
 
     Args:
         sample: the right-hand side.
-        fluid: bool of its shape, or None: every cell.
+        unknown: bool of its shape, where there is one, or None: everywhere.
         null_space: the regions whose means are removed.
-        width: the smallest spacing.
-        unit: power of two by which the kernels' lengths are smaller than the caller's.
+        width: the smallest one, in the kernels' lengths.
+        power: the caller's A^-1 is 2**power times the kernels'.
 
     Raises:
         ValueError: NaN or Inf, or a solution beyond the dtype's range.
     """
-    b = sample if fluid is None else torch.where(fluid, sample, 0)
+    b = sample if unknown is None else torch.where(unknown, sample, 0)
     norm = _norm(b)
     exponent = 0
     if not 2.0 ** -NORM_REACH[b.dtype] < norm < 2.0 ** NORM_REACH[b.dtype]:
@@ -71,10 +72,10 @@ def prepare(sample: Tensor, fluid: Tensor | None, null_space: NullSpace, width: 
         solvable = abs(projected) <= MEAN_ROUNDING * epsilon * norm / b.numel() ** 0.5
         remaining = _norm(b)
         norm = 0.0 if remaining <= epsilon * norm else remaining
-    size = frexp(norm)[1] + exponent + 2 * frexp(width)[1]
+    size = frexp(norm)[1] + exponent + power + 2 * frexp(width)[1]
     if norm > 0 and abs(size) > SOLUTION_REACH[b.dtype]:
-        raise ValueError(f"the solution is out of {b.dtype}'s range: scale rhs, or the spacing {width:.3g}")
-    return System(b, norm, mean, solvable, exponent + 2 * unit)
+        raise ValueError(f"the solution is out of {b.dtype}'s range: scale rhs or the spacing")
+    return System(b, norm, mean, solvable, exponent + power)
 
 
 def power_of_two(value: float, reach: int) -> int:

@@ -1,0 +1,68 @@
+// ||f - A u||^2 on the CPU: what tells whether a solution is one. Formula and layouts in operators.h.
+
+#include <torch/csrc/stable/ops.h>
+
+#include <vector>
+
+#include "core/parallel.h"
+#include "poisson/operators.h"
+#include "poisson/row.h"
+#include "poisson/tensors.h"
+
+namespace fastsciml::poisson {
+namespace {
+
+template <class T>
+double squared_norm(const Grid<T>& grid, const T* u, const T* f) {
+  const int64_t nx = grid.x.extent, ny = grid.y.extent, nz = grid.z.extent;
+  // One sum per plane, added in order: the result does not depend on the number of threads.
+  std::vector<double> planes(static_cast<size_t>(nx));
+  with_features(grid, [&](auto faces, auto conducts, auto alphas) {
+    core::parallel_range(nx, ny * nz, [&](int64_t begin, int64_t end) {
+      std::vector<T> storage(static_cast<size_t>(RowScratch<T>::size(nz)));
+      const RowScratch<T> scratch(storage.data(), nz);
+      for (int64_t i = begin; i < end; ++i) {
+        double sum = 0;
+        for (int64_t j = 0; j < ny; ++j) {
+          const Row<T> row = row_of(grid, u, i, j, scratch);
+          const T* __restrict fj = f + grid.cell(i, j, 0);
+#pragma omp simd reduction(+ : sum)
+          for (int64_t k = 0; k < nz; ++k) {
+            const T unknown = faces.value ? static_cast<T>(row.open[k] >> kUnknownBit & 1) : T{1};
+            const T residual = unknown * fj[k] - row.template apply<faces.value, conducts.value, alphas.value>(k);
+            sum += static_cast<double>(residual) * static_cast<double>(residual);
+          }
+        }
+        planes[static_cast<size_t>(i)] = sum;
+      }
+    });
+  });
+  double sum = 0;
+  for (const double plane : planes) sum += plane;
+  return sum;
+}
+
+}  // namespace
+
+Tensor poisson_residual_norm(Tensor u, Tensor f, Tensor couplings, std::vector<int64_t> periodic,
+                             std::optional<Tensor> faces, std::vector<Tensor> coefficient,
+                             std::optional<Tensor> alpha) {
+  constexpr const char* op = "poisson_residual_norm";
+  const Operator a{couplings, periodic, faces, coefficient, alpha};
+  const auto type = u.scalar_type();
+  core::check(u.dim() == 3 && u.numel() > 0, op, "u", "be a non-empty [nx, ny, nz] tensor");
+  core::check(type == core::ScalarType::Float || type == core::ScalarType::Double, op, "u", "be float32 or float64");
+  core::check_contiguous(u, type, op, "u");
+  core::check_contiguous(f, type, op, "f");
+  core::check_same_shape(u, f, op, "f");
+  const int64_t nx = u.size(0), ny = u.size(1), nz = u.size(2);
+  check_operator(op, type, nx, ny, nz, a);
+  Tensor squared = torch::stable::new_empty(u, {1}, core::ScalarType::Double);
+  *core::mutable_data<double>(squared) =
+      type == core::ScalarType::Double
+          ? squared_norm(grid_of<double>(a, nx, ny, nz), core::data<double>(u), core::data<double>(f))
+          : squared_norm(grid_of<float>(a, nx, ny, nz), core::data<float>(u), core::data<float>(f));
+  return squared;
+}
+
+}  // namespace fastsciml::poisson

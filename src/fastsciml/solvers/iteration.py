@@ -1,0 +1,273 @@
+"""Multigrid iteration, accelerated by flexible conjugate gradients where a V-cycle alone converges slowly.
+
+A plain iteration adds the correction of up to three V-cycles: u += B r. It needs no inner product and no earlier
+direction, and on a box it is the fastest. Once a cycle lowers the residual by less than ACCELERATE, the iteration keeps
+its last direction, makes the next one conjugate to it and searches along it (Notay 2000, truncated to one), which
+allows a cycle that is not symmetric and rounded to float32.
+
+Either way the residual is recomputed from the solution in the caller's dtype, so its norm is the true one; directions
+are float32. The kernels are those of csrc/multigrid and csrc/directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, isfinite, log, sqrt
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
+from fastsciml.ops.full_multigrid import full_multigrid
+from fastsciml.ops.huge_pages import empty_in_huge_pages
+from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
+from fastsciml.ops.split_rows import join_rows, split_rows
+from fastsciml.solvers.discretisation import Operator
+from fastsciml.solvers.hierarchy import Hierarchy
+from fastsciml.solvers.result import StopReason
+
+Progress = Callable[[int, float], object]
+# Called with the iteration, the true relative residual and the iterate [nx, ny, nz].
+Watch = Callable[[int, float, Tensor], object]
+
+# A plain iteration whose cycles each leave more than this share of the residual is the last plain one.
+ACCELERATE = 0.02
+# A plain iteration takes up to so many V-cycles at once, all in float32: three leave of a white-noise residual what is
+# rounding, 5e-7 at 256^3, and save two updates.
+MOST_CYCLES = 3
+# What a cycle is expected to leave of a residual before the first ones have shown it. Later ones leave more than
+# earlier ones, hence the power.
+EXPECTED, SLOWING = 0.01, 0.9
+# A solve ends where the best residual does not fall by this factor within so many iterations. Plain conjugate gradients
+# wander: theirs is the second number times the longest axis.
+PROGRESS = 0.9
+PATIENCE = 4
+PATIENCE_PLAIN = 2
+# Where k jumps, the norm of the residual, led by the good conductor, rises and falls while the error's energy falls.
+PATIENCE_JUMPS = 30
+# Where conjugation leaves less than this share of the proposal's energy, the proposal lies along the last direction
+# and the rest is float32 rounding: the iteration starts again from the proposal alone.
+PARALLEL = 1e-6
+# A residual that grows by more than this, once it is down to the square root of the machine epsilon, may be led by
+# rounding (by the constant, where nothing fixes it): the step is taken back and conjugation starts again. If that step
+# was not conjugate to an earlier one, it was rounding.
+GROWTH = 2.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far to go along z + beta p, and that direction's energy <., A .>, 0 for a plain iteration's."""
+
+    length: float
+    beta: float
+    energy: float
+
+
+def _cycles_to(tol: float, history: list[float], last: int) -> int:
+    """How many cycles the next plain iteration needs to reach tol, by what the last one's have left."""
+    if not isfinite(history[-1]):
+        return 1
+    rate = EXPECTED
+    if len(history) > 1 and isfinite(history[-2]):
+        rate = min(max((history[-1] / history[-2]) ** (SLOWING / last), 1e-3), 0.5)
+    return min(max(ceil(log(tol / history[-1]) / log(rate)), 1), MOST_CYCLES)
+
+
+@dataclass
+class Work:
+    """What an iteration has cost so far."""
+
+    cycles: int = 0
+    steps: int = 0
+    cycle_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+
+class Iteration:
+    """The iteration and its work arrays, made once for a hierarchy and used for any number of right-hand sides.
+
+    With `diagonal`, the proposal is the residual over A's diagonal instead of a V-cycle's: plain conjugate gradients.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, operator: Operator, *, diagonal: bool = False) -> None:
+        self.hierarchy = hierarchy
+        self.operator = operator
+        self.diagonal = diagonal
+        self.work = Work()
+        self.direction: Tensor | None = None
+        self.residual = empty_in_huge_pages(*hierarchy.padded_shape)
+        self.proposal = empty_in_huge_pages(*hierarchy.padded_shape)
+        self.workspace = empty_in_huge_pages(0 if diagonal else multigrid_workspace(hierarchy))
+
+    @property
+    def bytes_moved(self) -> int:
+        """What the work so far must have moved: every array of a level read or written once per fused pass."""
+        fields = self.residual.numel()
+        cycle = 5 * 4 * sum(math.prod(axis.extent for axis in axes) for axes in self.hierarchy.levels)
+        cycle += 2 * self.hierarchy.nbytes
+        operator = [self.operator.faces, *(self.operator.coefficient or []), self.operator.alpha]
+        step = sum(t.numel() * t.element_size() for t in operator if t is not None)
+        step += fields * (8 + 3 * self.operator.couplings.element_size())
+        return self.work.cycles * cycle + self.work.steps * step
+
+    def solve(
+        self,
+        f: Tensor,
+        u: Tensor,
+        norm: float,
+        tol: float,
+        max_iterations: int,
+        watch: Watch,
+        *,
+        from_zero: bool,
+    ) -> tuple[Tensor, list[float], StopReason]:
+        """Improve u in place until ||f - A u|| <= tol * norm.
+
+        Args:
+            f: [nx, ny, nz], 0 in solid cells.
+            u: likewise.
+            norm: ||f||, positive.
+            tol: relative.
+            max_iterations: counted from this call.
+            watch: called after every iteration.
+            from_zero: u is 0, which saves the first residual.
+
+        Returns:
+            u, the true relative residuals, first entry before the first iteration, and why the iteration ended.
+        """
+        self._make_room()
+        history = [self._first_residual(f, u, norm, from_zero)]
+        # Jumps of the coefficient can make a plain cycle diverge.
+        accelerated, energy, cycles = self.diagonal or bool(self.operator.coefficient), 0.0, 1
+        best, mark, stalled = history[0], history[0], 0
+        patience = PATIENCE_JUMPS if self.operator.coefficient else PATIENCE
+        patience = PATIENCE_PLAIN * max(64, *f.shape) if self.diagonal else patience
+        while True:
+            if history[-1] <= tol:
+                return u, history, StopReason.CONVERGED
+            if len(history) > max_iterations:
+                return u, history, StopReason.MAX_ITERATIONS
+            if stalled >= patience:
+                return u, history, StopReason.ROUNDING
+            cycles = 1 if accelerated else _cycles_to(tol, history, cycles)
+            self._propose(cycles)
+            step = self._line_search(energy) if accelerated else Step(1 / self._scale, 0.0, 0.0)
+            if step is None:
+                return u, history, StopReason.BREAKDOWN
+            energy = step.energy
+            history.append(self._go(step, f, u, norm, history[-1]))
+            stalled += 1
+            if history[-1] < PROGRESS * mark:
+                mark, stalled = history[-1], 0
+            if not self.diagonal and history[-1] > GROWTH * best and best < sqrt(torch.finfo(f.dtype).eps):
+                history[-1] = self._take_back(step, f, u, norm)
+                stalled = patience if step.beta == 0 else stalled
+                energy = 0.0
+            watch(len(history) - 1, history[-1], u)
+            accelerated = accelerated or history[-1] > ACCELERATE**cycles * history[-2]
+            best = min(best, history[-1])
+
+    def pass_once(
+        self, f: Tensor, u: Tensor, norm: float, tol: float, watch: Watch, *, from_zero: bool
+    ) -> tuple[Tensor, list[float], StopReason]:
+        """One pass of full multigrid, as `solve` otherwise."""
+        self._make_room()
+        history = [self._first_residual(f, u, norm, from_zero)]
+        if history[-1] > tol:
+            start = perf_counter()
+            full_multigrid(self.residual, self.proposal, self.hierarchy, self.workspace)
+            self.work.cycles += 1
+            self.work.cycle_seconds += perf_counter() - start
+            history.append(self._go(Step(1 / self._scale, 0.0, 0.0), f, u, norm, history[-1]))
+            watch(1, history[-1], u)
+        return u, history, StopReason.CONVERGED if history[-1] <= tol else StopReason.ONE_PASS
+
+    def _make_room(self) -> None:
+        if not self.diagonal and self.workspace.numel() < (needed := multigrid_workspace(self.hierarchy)):
+            self.workspace = empty_in_huge_pages(needed)  # more threads than before
+
+    def _first_residual(self, f: Tensor, u: Tensor, norm: float, from_zero: bool) -> float:
+        """Fill the residual array, scaled so that its root mean square is about 1 and float32 holds it."""
+        if from_zero:
+            self._scale = sqrt(f.numel()) / norm
+            self.residual = split_rows(f, self._scale)
+            return 1.0
+        self.proposal.zero_()
+        return self._go(Step(0.0, 0.0, 0.0), f, u, norm, 1.0)
+
+    def _propose(self, cycles: int) -> None:
+        start = perf_counter()
+        if self.diagonal:
+            rows = self.hierarchy.diagonals[0][1]
+            nx, ny, _ = self.hierarchy.padded_shape
+            row_x, row_y = self.hierarchy.maps[0][:nx], self.hierarchy.maps[0][nx : nx + ny]
+            torch.mul(self.residual, rows[row_x[:, None] + row_y], out=self.proposal)
+        else:
+            multigrid_v_cycle(self.residual, self.proposal, self.hierarchy, self.workspace, cycles)
+            self.work.cycles += cycles
+        self.work.cycle_seconds += perf_counter() - start
+
+    def _line_search(self, energy: float) -> Step | None:
+        """The step that minimises the error's energy; None where the direction has none. `energy` is the last one's."""
+        last = self.proposal if self.direction is None else self.direction
+        z_az, p_az, r_z, r_p = self._products(last)
+        beta = -p_az / energy if energy > 0 else 0.0
+        conjugate = z_az + beta * p_az
+        if beta and not conjugate > PARALLEL * z_az:
+            beta, conjugate = 0.0, z_az
+        if not (isfinite(conjugate) and conjugate > 0):
+            return None
+        return Step((r_z + beta * r_p if beta else r_z) / conjugate / self._scale, beta, conjugate)
+
+    def _products(self, last: Tensor) -> list[float]:
+        """<z, A z>, <p, A z>, <r, z>, <r, p>, weighted by volumes."""
+        if not self.operator.coefficient:
+            return [*conjugate_line_search(self.proposal, last, self.residual, self.hierarchy).tolist()]
+        # Where k jumps by a million, float32 loses the energy of the poor conductor to the rounding of the good one's:
+        # differences first, in the caller's dtype.
+        z, p, r = (
+            join_rows(rows, self.hierarchy.grid.extents[2]).to(self.operator.couplings).contiguous()
+            for rows in (self.proposal, last, self.residual)
+        )
+        az = self.operator(z[None])[0]
+        if not self.hierarchy.grid.uniform:
+            volumes = torch.from_numpy(self.hierarchy.grid.volumes()).to(z)
+            az, r = volumes * az, volumes * r
+        return [float((a * b).sum(dtype=torch.float64)) for a, b in ((z, az), (p, az), (r, z), (r, p))]
+
+    def _take_back(self, step: Step, f: Tensor, u: Tensor, norm: float) -> float:
+        """Undo a step; returns the relative residual, which is again what it was before, to rounding."""
+        if step.energy == 0:
+            return self._go(Step(-step.length, 0.0, 0.0), f, u, norm, 1.0)
+        self.proposal.zero_()
+        return self._go(Step(-step.length, 1.0, step.energy), f, u, norm, 1.0)
+
+    def _go(self, step: Step, f: Tensor, u: Tensor, norm: float, last: float) -> float:
+        """One update; returns the relative residual it leaves. `last`, the one before, sets the new scale."""
+        start = perf_counter()
+        self._scale = sqrt(f.numel()) / (norm * max(last, torch.finfo(torch.float64).tiny))
+        absolute = conjugate_direction_step(
+            u,
+            self.proposal,
+            self.direction,
+            self.residual,
+            f,
+            self.operator.couplings,
+            self.operator.periodic,
+            self.operator.faces,
+            self.operator.coefficient,
+            self.operator.alpha,
+            step.length,
+            step.beta,
+            self._scale,
+        )
+        if step.energy > 0:
+            last_direction = self.direction
+            self.direction = self.proposal
+            self.proposal = empty_in_huge_pages(*self.proposal.shape) if last_direction is None else last_direction
+        self.work.steps += 1
+        self.work.step_seconds += perf_counter() - start
+        return absolute / norm

@@ -1,0 +1,233 @@
+"""One call of `PoissonSolver.solve`: what it was asked, the work, and what became of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import isfinite, ldexp
+from numbers import Integral, Real
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fastsciml.ops.huge_pages import empty_in_huge_pages
+from fastsciml.ops.poisson_apply import poisson_apply
+from fastsciml.progress import ResidualBar
+from fastsciml.solvers.iteration import Iteration, Progress, Watch
+from fastsciml.solvers.result import (
+    ArrayT,
+    NotConvergedWarning,
+    PoissonResult,
+    RemovedMeanWarning,
+    Seconds,
+    StopReason,
+)
+from fastsciml.solvers.system import System, prepare
+
+if TYPE_CHECKING:
+    from fastsciml.solvers.poisson_solver import PoissonSolver
+
+NullSpaceMode = Literal["project", "raise"]
+Method = Literal["auto", "multigrid", "fmg", "cg", "fft"]
+# Called with the iteration, the true relative residual, and the iterate, which the next iteration overwrites.
+Callback = Callable[[int, float, Tensor], object]
+History = tuple[list[float], StopReason]
+
+MAX_ITERATIONS = 100
+# Plain conjugate gradients: times the longest axis.
+MAX_ITERATIONS_PLAIN = 20
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a solve ends; max_iterations of None leaves it to the method."""
+
+    tol: float
+    max_iterations: int | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tol, Real):
+            raise TypeError(f"tol must be a positive number, got {self.tol!r}")
+        if not (isfinite(self.tol) and self.tol > 0):
+            raise ValueError(f"tol must be a positive number, got {self.tol}")
+        if self.max_iterations is None:
+            return
+        if not isinstance(self.max_iterations, Integral):
+            raise TypeError(f"max_iterations must be a whole number or None, got {self.max_iterations!r}")
+        if self.max_iterations < 0:
+            raise ValueError(f"max_iterations must not be negative, got {self.max_iterations}")
+
+    def limit(self, method: str, shape: tuple[int, ...]) -> int:
+        if self.max_iterations is not None:
+            return self.max_iterations
+        return MAX_ITERATIONS if method != "cg" else MAX_ITERATIONS_PLAIN * max(10, *shape)
+
+
+class Run:
+    """The solve of one batch; `histories` has what became of each right-hand side."""
+
+    def __init__(
+        self,
+        solver: PoissonSolver,
+        stopping: Stopping,
+        nullspace: NullSpaceMode,
+        guess: Tensor | None,
+        progress: bool | Progress,
+        callback: Callback | None,
+        start: float,
+    ) -> None:
+        self.solver, self.stopping, self.nullspace = solver, stopping, nullspace
+        self.guess, self.progress, self.callback, self.start = guess, progress, callback, start
+        self.method = solver._method()
+        self.systems: list[System] = []
+        self.histories: list[History] = []
+        self.seconds = Seconds(0.0, 0.0)
+        self.bytes_moved = 0
+        # Whether a gradient is solved for: it goes to the tolerance whatever the method.
+        self.is_adjoint = False
+
+    def adjoint(self) -> Run:
+        """A and the projection are self-adjoint by volume: gradients come from the same solve."""
+        run = Run(self.solver, self.stopping, "project", None, False, None, perf_counter())
+        run.is_adjoint = True
+        return run
+
+    def solve(self, b: Tensor) -> Tensor:
+        """The solutions, [*batch, *shape]."""
+        solver = self.solver
+        samples = b.contiguous().reshape(-1, *solver._grid.extents)
+        shared = len(solver._samples) == 1
+        own = [0 if shared else number for number in range(len(samples))]
+        self.systems = [self._prepare(sample, number) for sample, number in zip(samples, own, strict=True)]
+        iterations = [solver._work(number) for number in own]
+        before = [_cost(iteration) for iteration in iterations]
+        middle = perf_counter()
+        solution = empty_in_huge_pages(*samples.shape, dtype=b.dtype)
+        if self.guess is not None:
+            solution.copy_(self.guess.reshape(samples.shape))
+        elif self.method != "fft":
+            solution.zero_()
+        with ExitStack() as stack:
+            report = self._reporter(stack)
+            for place, (number, system) in enumerate(zip(own, self.systems, strict=True)):
+                u = self._solve_one(number, system, solution[place], report)
+                if u.data_ptr() != solution[place].data_ptr():
+                    solution = (
+                        u[None] if len(solution) == 1 else solution.index_copy_(0, torch.tensor([place]), u[None])
+                    )
+        end = perf_counter()
+        spent = [np.subtract(_cost(i), cost) for i, cost in zip(iterations, before, strict=True)]
+        cycles, steps, moved = np.max(spent, axis=0) if shared else np.sum(spent, axis=0)
+        self.seconds = Seconds(middle - self.start, end - middle, float(cycles), float(steps))
+        self.bytes_moved = int(moved)
+        return solution.reshape(b.shape)
+
+    def energy(self, v: Tensor, u: Tensor, parameters: list[Tensor]) -> Tensor:
+        """<v, A(parameters) u>, the sum over the batch, differentiable in the parameters."""
+        solver = self.solver
+        left = iter(parameters)
+        count = len(solver._samples)
+        vs, us = (t.contiguous().reshape(count, -1, *solver._grid.extents) for t in (v, u))
+        total = u.new_zeros(())
+        for number, fill in enumerate(solver._fills):
+            faces = None if fill.faces is None else [next(left) for _ in range(3)]
+            alpha = None if fill.alpha is None else next(left)
+            a = solver._samples[number].operator
+            total = (
+                total + (vs[number] * poisson_apply(us[number], a.couplings, a.periodic, a.faces, faces, alpha)).sum()
+            )
+        return ldexp(1.0, solver._power) * total
+
+    def result(self, solution: ArrayT, batch: tuple[int, ...]) -> PoissonResult[ArrayT]:
+        failed = [reason for _, reason in self.histories if reason is not StopReason.CONVERGED]
+        shared = len(self.solver._samples) == 1
+        return PoissonResult(
+            solution=solution,
+            converged=not failed,
+            iterations=max((len(history) for history, _ in self.histories), default=1) - 1,
+            residuals=_table([history for history, _ in self.histories], batch),
+            reason=failed[0] if failed else StopReason.CONVERGED,
+            method=self.method,
+            seconds=self.seconds,
+            bytes_moved=self.bytes_moved,
+            removed_mean=max((system.mean for system in self.systems), key=abs, default=0.0),
+            unknowns=self.solver.unknowns * (len(self.histories) if shared else 1),
+        )
+
+    def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
+        for system in self.systems:
+            if not system.solvable:
+                text = f"solve_poisson: removed the mean {system.mean:.6g} of rhs, with which there is no solution"
+                warnings.warn(text, RemovedMeanWarning, stacklevel=stacklevel)
+        if not result.converged and result.reason is not StopReason.ONE_PASS:
+            warnings.warn(f"solve_poisson: {result}", NotConvergedWarning, stacklevel=stacklevel)
+
+    def _prepare(self, sample: Tensor, number: int) -> System:
+        of = self.solver._samples[number]
+        width = min(float(axis.widths.min()) for axis in self.solver._grid.given)
+        system = prepare(sample, of.unknown, of.null_space, width, -self.solver._power)
+        if self.nullspace == "raise" and not system.solvable:
+            raise ValueError(
+                f"rhs has the mean {system.mean:.6g} where nothing fixes the solution, so there is none; "
+                f'nullspace="project" removes it'
+            )
+        return system
+
+    def _solve_one(self, number: int, system: System, u: Tensor, report: Progress) -> Tensor:
+        if system.norm == 0:
+            self.histories.append(([0.0], StopReason.CONVERGED))
+            return u.zero_()
+        of, work = self.solver._samples[number], self.solver._work(number)
+        from_zero = self.guess is None
+        if not from_zero:
+            _multiply(u, -system.exponent)
+            if of.unknown is not None:
+                u.mul_(of.unknown)
+        watch = self._watch(report, system.exponent)
+        tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
+        if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:
+            u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=from_zero)
+        else:
+            u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=from_zero)
+        self.histories.append((history, reason))
+        of.null_space.project(u)
+        _multiply(u, system.exponent)
+        return u
+
+    def _watch(self, report: Progress, exponent: int) -> Watch:
+        def watch(iteration: int, residual: float, u: Tensor) -> None:
+            report(iteration, residual)
+            if self.callback is not None:
+                iterate = u if exponent == 0 else u * 2.0**exponent
+                self.callback(iteration, residual, iterate.reshape(self.solver.shape))
+
+        return watch
+
+    def _reporter(self, stack: ExitStack) -> Progress:
+        if callable(self.progress):
+            return self.progress
+        if self.progress:
+            return stack.enter_context(ResidualBar(self.stopping.tol))
+        return lambda iteration, residual: None
+
+
+def _cost(iteration: Any) -> tuple[float, float, int]:
+    return iteration.work.cycle_seconds, iteration.work.step_seconds, iteration.bytes_moved
+
+
+def _multiply(u: Tensor, exponent: int) -> None:
+    if exponent:
+        u.mul_(2.0**exponent)
+
+
+def _table(histories: list[list[float]], batch: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    table = np.full((max(map(len, histories), default=1), len(histories)), np.nan)
+    for column, history in enumerate(histories):
+        table[: len(history), column] = history
+    return table.reshape(-1, *batch)
