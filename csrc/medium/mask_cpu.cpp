@@ -87,15 +87,11 @@ class BitSource {
     const uint8_t* row = bits_.row(i, j);
     add_cells(sum_.data(), weight, cells_.alpha, cells_.row(bits_, i, j), row, n_);
     if (!fixed_) return;
-    const int64_t at[] = {i, j};
-    for (int bit = 0; bit < 6; ++bit) {
-      const uint8_t* other = neighbour(bit / 2, bit % 2, i, j);
-      if (other == nullptr) continue;
-      const auto* coupling = (bit % 2 ? couplings_.upper : couplings_.lower)[bit / 2];
-      if (bit < 4)
-        add_lost(row, bit, other, [=, w = weight * coupling[at[bit / 2]]](int64_t) { return w; });
-      else
-        add_lost(row, bit, other, [=](int64_t k) { return weight * coupling[k]; });
+    for (int upper = 0; upper < 2; ++upper) {
+      const float* const* couplings = upper ? couplings_.upper : couplings_.lower;
+      add_lost(row, upper, neighbour(0, upper, i, j), weight * couplings[0][i]);
+      add_lost(row, 2 + upper, neighbour(1, upper, i, j), weight * couplings[1][j]);
+      add_lost_along(row, 4 + upper, neighbour(2, upper, i, j), weight, couplings[2]);
     }
   }
 
@@ -155,12 +151,22 @@ class BitSource {
     }
   }
 
-  // sum += weight(k) where the face is open to a fixed cell.
-  template <class Weight>
-  void add_lost(const uint8_t* __restrict row, int bit, const uint8_t* other, Weight weight) {
+  // sum += weight where the face is open to a fixed cell; no neighbours, none fixed. No closures in these loops: g++ 12
+  // mixes up what they capture once sanitizers are on.
+  void add_lost(const uint8_t* __restrict row, int bit, const uint8_t* other, float weight) {
+    if (other == nullptr) return;
     float* __restrict sum = sum_.data();
 #pragma omp simd
-    for (int64_t k = 0; k < n_; ++k) sum[k] += (row[k] >> bit & ~(other[k] >> kUnknownBit) & 1) ? weight(k) : 0.0f;
+    for (int64_t k = 0; k < n_; ++k) sum[k] += (row[k] >> bit & ~(other[k] >> kUnknownBit) & 1) ? weight : 0.0f;
+  }
+
+  // The same across z: sum += weight * coupling.
+  void add_lost_along(const uint8_t* __restrict row, int bit, const uint8_t* other, float weight,
+                      const float* __restrict coupling) {
+    float* __restrict sum = sum_.data();
+#pragma omp simd
+    for (int64_t k = 0; k < n_; ++k)
+      sum[k] += (row[k] >> bit & ~(other[k] >> kUnknownBit) & 1) ? weight * coupling[k] : 0.0f;
   }
 
   Bits bits_;

@@ -88,11 +88,19 @@ bool split_plane(const PackedRows<float>& out, const Finest<T>& fine, int64_t i,
 }
 
 // sum += coupling * face where the cell is an unknown and the one beyond the face is not.
-template <class T, class Coupling>
+template <class T>
 void add_lost(float* __restrict sum, const T* __restrict face, const uint8_t* cell, const uint8_t* beyond,
-              Coupling coupling, int64_t n) {
+              float coupling, int64_t n) {
 #pragma omp simd
-  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] > beyond[k] ? coupling(k) * static_cast<float>(face[k]) : 0.0f;
+  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] > beyond[k] ? coupling * static_cast<float>(face[k]) : 0.0f;
+}
+
+// The same across z, where the coupling changes along the row.
+template <class T>
+void add_lost_along(float* __restrict sum, const T* __restrict face, const uint8_t* cell, const uint8_t* beyond,
+                    const float* __restrict coupling, int64_t n) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] > beyond[k] ? coupling[k] * static_cast<float>(face[k]) : 0.0f;
 }
 
 template <class T>
@@ -101,15 +109,13 @@ void reaction_row(float* __restrict sum, const Finest<T>& fine, const Couplings&
   const int64_t n = fine.n[2];
   const uint8_t* cell = fine.cells(i, j);
   std::fill_n(sum, n, 0.0f);
-  const auto constant = [](float value) { return [value](int64_t) { return value; }; };
-  add_lost(sum, fine.face_x(i, j), cell, fine.sides_x(i, j).below, constant(couplings.lower[0][i]), n);
-  add_lost(sum, fine.face_x(i + 1, j), cell, fine.sides_x(i + 1, j).above, constant(couplings.upper[0][i]), n);
-  add_lost(sum, fine.face_y(i, j), cell, fine.sides_y(i, j).below, constant(couplings.lower[1][j]), n);
-  add_lost(sum, fine.face_y(i, j + 1), cell, fine.sides_y(i, j + 1).above, constant(couplings.upper[1][j]), n);
+  add_lost(sum, fine.face_x(i, j), cell, fine.sides_x(i, j).below, couplings.lower[0][i], n);
+  add_lost(sum, fine.face_x(i + 1, j), cell, fine.sides_x(i + 1, j).above, couplings.upper[0][i], n);
+  add_lost(sum, fine.face_y(i, j), cell, fine.sides_y(i, j).below, couplings.lower[1][j], n);
+  add_lost(sum, fine.face_y(i, j + 1), cell, fine.sides_y(i, j + 1).above, couplings.upper[1][j], n);
   z.take(cell, n, fine.periodic[2] != 0);
-  const float *lower = couplings.lower[2], *upper = couplings.upper[2];
-  add_lost(sum, fine.face_z(i, j), cell, z.below.data(), [=](int64_t k) { return lower[k]; }, n);
-  add_lost(sum, fine.face_z(i, j) + 1, cell, z.above.data() + 1, [=](int64_t k) { return upper[k]; }, n);
+  add_lost_along(sum, fine.face_z(i, j), cell, z.below.data(), couplings.lower[2], n);
+  add_lost_along(sum, fine.face_z(i, j) + 1, cell, z.above.data() + 1, couplings.upper[2], n);
   if (fine.reaction == nullptr) return;
   const T* given = fine.reaction + (cell - fine.unknown);
 #pragma omp simd
