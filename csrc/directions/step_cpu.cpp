@@ -66,10 +66,12 @@ struct Step {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t k = 0; k < nz; ++k) {
-      const T unknown = Faces::value ? static_cast<T>(row.open[k] >> poisson::kUnknownBit & 1) : T{1};
-      const T residual = unknown * fj[k] - row.template apply<Faces::value, Conducts::value, Alphas::value>(k);
-      residuals[k] = residual;
-      sum += static_cast<double>(residual) * static_cast<double>(residual);
+      const double unknown = Faces::value ? static_cast<double>(row.open[k] >> poisson::kUnknownBit & 1) : 1.0;
+      // In float, rounding can make a residual 0 that is not.
+      const double residual =
+          unknown * fj[k] - row.template apply<double, Faces::value, Conducts::value, Alphas::value>(k);
+      residuals[k] = static_cast<T>(residual);
+      sum += residual * residual;
     }
     multigrid::split_row(rj, residuals, scale, nz, half);
     return sum;

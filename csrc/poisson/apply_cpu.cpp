@@ -27,7 +27,7 @@ void apply(const Grid<T>& grid, const T* u, T* out, int64_t batch) {
           T* __restrict to = out + (plane * ny + j) * nz;
 #pragma omp simd
           for (int64_t k = 0; k < nz; ++k) {
-            to[k] = row.template apply<faces.value, conducts.value, alphas.value>(k);
+            to[k] = row.template apply<T, faces.value, conducts.value, alphas.value>(k);
           }
         }
       }

@@ -1,4 +1,4 @@
-// ||f - A u||^2 on the CPU: what tells whether a solution is one. Formula and layouts in operators.h.
+// ||f - A u||^2 on the CPU, in double: what tells whether a solution is one. Formula and layouts in operators.h.
 
 #include <torch/csrc/stable/ops.h>
 
@@ -28,9 +28,10 @@ double squared_norm(const Grid<T>& grid, const T* u, const T* f) {
           const T* __restrict fj = f + grid.cell(i, j, 0);
 #pragma omp simd reduction(+ : sum)
           for (int64_t k = 0; k < nz; ++k) {
-            const T unknown = faces.value ? static_cast<T>(row.open[k] >> kUnknownBit & 1) : T{1};
-            const T residual = unknown * fj[k] - row.template apply<faces.value, conducts.value, alphas.value>(k);
-            sum += static_cast<double>(residual) * static_cast<double>(residual);
+            const double unknown = faces.value ? static_cast<double>(row.open[k] >> kUnknownBit & 1) : 1.0;
+            const double residual =
+                unknown * fj[k] - row.template apply<double, faces.value, conducts.value, alphas.value>(k);
+            sum += residual * residual;
           }
         }
         planes[static_cast<size_t>(i)] = sum;

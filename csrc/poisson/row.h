@@ -27,12 +27,12 @@ struct Row {
   const T* face_upper_y;
   const T* face_z;  // [nz + 1]
 
-  // (A u) at k, and 0 where there is no unknown.
-  template <bool kFaces, bool kConducts, bool kAlphas>
-  T apply(int64_t k) const {
-    const T c = centre[k];
-    T lx = lower_x, ux = upper_x, ly = lower_y, uy = upper_y, lz = lower_z[k], uz = upper_z[k];
-    T a = kAlphas ? alphas[k] : alpha;
+  // (A u) at k, and 0 where there is no unknown, all worked out in Real.
+  template <class Real, bool kFaces, bool kConducts, bool kAlphas>
+  Real apply(int64_t k) const {
+    const Real c = centre[k];
+    Real lx = lower_x, ux = upper_x, ly = lower_y, uy = upper_y, lz = lower_z[k], uz = upper_z[k];
+    Real a = kAlphas ? alphas[k] : alpha;
     if constexpr (kConducts) {
       lx *= face_lower_x[k];
       ux *= face_upper_x[k];
@@ -43,13 +43,13 @@ struct Row {
     }
     if constexpr (kFaces) {
       const int bits = open[k];
-      lx *= static_cast<T>(bits & 1);
-      ux *= static_cast<T>(bits >> 1 & 1);
-      ly *= static_cast<T>(bits >> 2 & 1);
-      uy *= static_cast<T>(bits >> 3 & 1);
-      lz *= static_cast<T>(bits >> 4 & 1);
-      uz *= static_cast<T>(bits >> 5 & 1);
-      a *= static_cast<T>(bits >> kUnknownBit & 1);
+      lx *= static_cast<Real>(bits & 1);
+      ux *= static_cast<Real>(bits >> 1 & 1);
+      ly *= static_cast<Real>(bits >> 2 & 1);
+      uy *= static_cast<Real>(bits >> 3 & 1);
+      lz *= static_cast<Real>(bits >> 4 & 1);
+      uz *= static_cast<Real>(bits >> 5 & 1);
+      a *= static_cast<Real>(bits >> kUnknownBit & 1);
     }
     return a * c + lx * (c - below_x[k]) + ux * (c - above_x[k]) + ly * (c - below_y[k]) + uy * (c - above_y[k]) +
            lz * (c - centre[k - 1]) + uz * (c - centre[k + 1]);
