@@ -53,14 +53,17 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "coarsen_mask(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, bool fixed, int[] periodic, Tensor "
       "parents, Tensor shares) -> (Tensor, Tensor, Tensor)");
   library.def(
-      "split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, Tensor? reaction, Tensor couplings, "
-      "int[] periodic) -> (Tensor, Tensor, Tensor)");
+      "split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, Tensor? passable, Tensor? "
+      "reaction, Tensor couplings, int[] periodic) -> (Tensor, Tensor, Tensor)");
   library.def(
       "medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings, int[] extents, bool periodic_z, "
       "float relaxation) -> (Tensor, Tensor)");
   library.def(
       "coarsen_medium(Tensor faces, Tensor face_z, Tensor reaction, int[] extents, Tensor parents, Tensor shares) -> "
       "(Tensor, Tensor, Tensor)");
+
+  // A coefficient at the faces, across x, y, z, from one at the cells
+  library.def("face_coefficients(Tensor cells, Tensor widths, int[] periodic) -> (Tensor, Tensor, Tensor)");
 
   // Regions whose constant nothing holds, (region of each cell, sizes), and their means, taken from values
   library.def("free_regions(Tensor unknown, int[] periodic, int[] holding, Tensor? holds) -> (Tensor, Tensor)");
@@ -111,6 +114,7 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("split_medium", TORCH_BOX(&fastsciml::medium::split_medium));
   library.impl("medium_level", TORCH_BOX(&fastsciml::medium::medium_level));
   library.impl("coarsen_medium", TORCH_BOX(&fastsciml::medium::coarsen_medium));
+  library.impl("face_coefficients", TORCH_BOX(&fastsciml::medium::face_coefficients));
   library.impl("free_regions", TORCH_BOX(&fastsciml::medium::free_regions));
   library.impl("subtract_region_means", TORCH_BOX(&fastsciml::medium::subtract_region_means));
   library.impl("conjugate_line_search", TORCH_BOX(&fastsciml::directions::conjugate_line_search));

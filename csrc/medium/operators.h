@@ -31,13 +31,15 @@ Tensor mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, doubl
 PackedMedium coarsen_mask(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha, bool fixed, Flags periodic,
                           Tensor parents, Tensor shares);
 
-PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, MaybeTensor reaction,
-                          Tensor couplings, Flags periodic);
+PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, MaybeTensor passable,
+                          MaybeTensor reaction, Tensor couplings, Flags periodic);
 
 std::tuple<Tensor, Tensor> medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings, Flags extents,
                                         bool periodic_z, double relaxation);
 
 PackedMedium coarsen_medium(Tensor faces, Tensor face_z, Tensor reaction, Flags extents, Tensor parents, Tensor shares);
+
+std::tuple<Tensor, Tensor, Tensor> face_coefficients(Tensor cells, Tensor widths, Flags periodic);
 
 std::tuple<Tensor, Tensor> free_regions(Tensor unknown, Flags periodic, Flags holding, MaybeTensor holds);
 

@@ -1,7 +1,8 @@
 // The packed medium (operators.h) of the finest level, from faces in the order of k:
 //   a face between two unknowns keeps what it conducts, 0 in all others;
 //   reaction = unknown * (reaction + sum over its faces to fixed cells of face * coupling)
-// The reaction is empty if neither of both is there. A face at a non-periodic end belongs to its one cell.
+// The reaction is empty if neither of both is there. A face at a non-periodic end belongs to its one cell. Of cells
+// without an unknown only those that are passable are fixed; no face of the others conducts.
 //   face_x [nx + 1, ny, nz], face_y [nx, ny + 1, nz], face_z [nx, ny, nz + 1], float32 or float64;
 //   moves 24 bytes per cell (float32), 36 (float64). Caller: ops/packed_medium.py.
 
@@ -14,15 +15,18 @@
 namespace fastsciml::medium {
 namespace {
 
+// What a cell is, as bits.
+inline constexpr uint8_t kUnknown = 1, kFixed = 2;
+
 template <class T>
 struct Finest {
   const T* faces[3];
-  const uint8_t* unknown;  // [nx, ny, nz]
-  const T* reaction;       // [nx, ny, nz], or null
+  const uint8_t* state;  // [nx, ny, nz] kUnknown, kFixed or neither
+  const T* reaction;     // [nx, ny, nz], or null
   Extents n;
   const Flags& periodic;
 
-  const uint8_t* cells(int64_t i, int64_t j) const { return unknown + (i * n[1] + j) * n[2]; }
+  const uint8_t* cells(int64_t i, int64_t j) const { return state + (i * n[1] + j) * n[2]; }
   // The rows on either side of a face across x or y; at a non-periodic end both are its one cell's.
   struct Sides {
     const uint8_t *below, *above;
@@ -37,15 +41,14 @@ struct Finest {
   const T* face_z(int64_t i, int64_t j) const { return faces[2] + (i * n[1] + j) * (n[2] + 1); }
 };
 
-// row = face where both sides are unknowns, else 0; returns whether an open face has one only.
+// row = face where both sides are unknowns, else 0; returns whether an open face leads to a fixed one.
 template <class T>
 bool between_row(T* __restrict row, const T* __restrict face, const uint8_t* below, const uint8_t* above, int64_t n) {
   int32_t lost = 0;
 #pragma omp simd reduction(| : lost)
   for (int64_t k = 0; k < n; ++k) {
-    const int32_t both = below[k] & above[k], any = below[k] | above[k];
-    row[k] = both ? face[k] : T{0};
-    lost |= (any & ~both & (face[k] != T{0})) ? 1 : 0;
+    row[k] = below[k] & above[k] & kUnknown ? face[k] : T{0};
+    lost |= (below[k] | above[k]) == (kUnknown | kFixed) && face[k] != T{0} ? 1 : 0;
   }
   return lost != 0;
 }
@@ -87,12 +90,13 @@ bool split_plane(const PackedRows<float>& out, const Finest<T>& fine, int64_t i,
   return lost;
 }
 
-// sum += coupling * face where the cell is an unknown and the one beyond the face is not.
+// sum += coupling * face where the cell is an unknown and the one beyond the face is fixed.
 template <class T>
 void add_lost(float* __restrict sum, const T* __restrict face, const uint8_t* cell, const uint8_t* beyond,
               float coupling, int64_t n) {
 #pragma omp simd
-  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] > beyond[k] ? coupling * static_cast<float>(face[k]) : 0.0f;
+  for (int64_t k = 0; k < n; ++k)
+    sum[k] += cell[k] & beyond[k] >> 1 & kUnknown ? coupling * static_cast<float>(face[k]) : 0.0f;
 }
 
 // The same across z, where the coupling changes along the row.
@@ -100,7 +104,8 @@ template <class T>
 void add_lost_along(float* __restrict sum, const T* __restrict face, const uint8_t* cell, const uint8_t* beyond,
                     const float* __restrict coupling, int64_t n) {
 #pragma omp simd
-  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] > beyond[k] ? coupling[k] * static_cast<float>(face[k]) : 0.0f;
+  for (int64_t k = 0; k < n; ++k)
+    sum[k] += cell[k] & beyond[k] >> 1 & kUnknown ? coupling[k] * static_cast<float>(face[k]) : 0.0f;
 }
 
 template <class T>
@@ -117,9 +122,9 @@ void reaction_row(float* __restrict sum, const Finest<T>& fine, const Couplings&
   add_lost_along(sum, fine.face_z(i, j), cell, z.below.data(), couplings.lower[2], n);
   add_lost_along(sum, fine.face_z(i, j) + 1, cell, z.above.data() + 1, couplings.upper[2], n);
   if (fine.reaction == nullptr) return;
-  const T* given = fine.reaction + (cell - fine.unknown);
+  const T* given = fine.reaction + (cell - fine.state);
 #pragma omp simd
-  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] ? static_cast<float>(given[k]) : 0.0f;
+  for (int64_t k = 0; k < n; ++k) sum[k] += cell[k] & kUnknown ? static_cast<float>(given[k]) : 0.0f;
 }
 
 template <class T>
@@ -150,11 +155,24 @@ PackedMedium split(const Finest<T>& fine, const Couplings& couplings, const Tens
   return packed;
 }
 
+std::vector<uint8_t> states(const Tensor& unknown, const MaybeTensor& passable) {
+  const auto cells = static_cast<size_t>(unknown.numel());
+  std::vector<uint8_t> state(cells);
+  const auto* is_unknown = core::data<uint8_t>(unknown);
+  const auto* passes = passable ? core::data<uint8_t>(*passable) : nullptr;
+#pragma omp simd
+  for (size_t m = 0; m < cells; ++m)
+    state[m] = is_unknown[m] ? kUnknown : passes == nullptr || passes[m] ? kFixed : uint8_t{0};
+  return state;
+}
+
 template <class T>
-PackedMedium split_as(const Tensor* faces, const Tensor& unknown, const MaybeTensor& reaction, const Extents& n,
-                      const Couplings& couplings, const Flags& periodic) {
+PackedMedium split_as(const Tensor* faces, const Tensor& unknown, const MaybeTensor& passable,
+                      const MaybeTensor& reaction, const Extents& n, const Couplings& couplings,
+                      const Flags& periodic) {
+  const std::vector<uint8_t> state = states(unknown, passable);
   const Finest<T> fine{{core::data<T>(faces[0]), core::data<T>(faces[1]), core::data<T>(faces[2])},
-                       core::data<uint8_t>(unknown),
+                       state.data(),
                        reaction ? core::data<T>(*reaction) : nullptr,
                        n,
                        periodic};
@@ -163,8 +181,8 @@ PackedMedium split_as(const Tensor* faces, const Tensor& unknown, const MaybeTen
 
 }  // namespace
 
-PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, MaybeTensor reaction,
-                          Tensor couplings, Flags periodic) {
+PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, MaybeTensor passable,
+                          MaybeTensor reaction, Tensor couplings, Flags periodic) {
   constexpr const char* op = "split_medium";
   const Extents n = extents_of(unknown, core::ScalarType::Bool, op, "unknown");
   core::check(periodic.size() == 3, op, "periodic", "have three entries");
@@ -178,13 +196,17 @@ PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor un
     core::check(extents_of(faces[axis], type, op, "faces") == wanted, op, "faces",
                 "have unknown's shape, but one entry more along their own axis");
   }
+  if (passable) {
+    extents_of(*passable, core::ScalarType::Bool, op, "passable");
+    core::check_same_shape(unknown, *passable, op, "passable");
+  }
   if (reaction) {
     core::check_contiguous(*reaction, type, op, "reaction");
     core::check_same_shape(unknown, *reaction, op, "reaction");
   }
   const Couplings coupling(couplings, n, op);
-  return single ? split_as<float>(faces, unknown, reaction, n, coupling, periodic)
-                : split_as<double>(faces, unknown, reaction, n, coupling, periodic);
+  return single ? split_as<float>(faces, unknown, passable, reaction, n, coupling, periodic)
+                : split_as<double>(faces, unknown, passable, reaction, n, coupling, periodic);
 }
 
 }  // namespace fastsciml::medium

@@ -54,7 +54,7 @@ def test_coarsening_agrees_with_the_definition(shape, spacing, kinds, fixed, alp
 def test_is_a_medium_of_faces_that_conduct_1(shape, spacing, kinds, fixed, threads):
     periodic, couplings, parents, shares = level_arrays(shape, spacing, kinds)
     bits = mask(shape, periodic, fixed)
-    packed = split_medium(faces_of_bits(bits, periodic), bits >> 6 == 1, None, couplings, periodic)
+    packed = split_medium(faces_of_bits(bits, periodic), bits >> 6 == 1, None, None, couplings, periodic)
     diagonals, _ = medium_level(packed, couplings, shape, bool(periodic[2]), 1.2)
     torch.testing.assert_close(mask_diagonals(bits, couplings, None, 0.0, 1.2), diagonals, rtol=1e-6, atol=0)
     got = coarsen_mask(bits, couplings, None, 0.0, bool(packed.reaction.numel()), periodic, parents, shares)

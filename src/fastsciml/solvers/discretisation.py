@@ -99,7 +99,7 @@ class Discretisation:
         if self.fill.fixed is not None:
             beside = _beside(self.fill.fixed, self.fill.faces, self.grid.periodic)
             holds = beside if holds is None else holds | beside
-        if self.fill.faces is not None and not all(bool((face > 0).all()) for face in self.fill.faces):
+        if self.fill.faces is not None and not all(float(face.detach().amin()) > 0 for face in self.fill.faces):
             faces = self._conducting(torch.float64)
         return find_null_space(self.grid, self.unknown, holds, faces)
 
@@ -110,15 +110,16 @@ class Discretisation:
             return box_hierarchy(self.grid, 0.0 if alpha is None else float(alpha), symmetric)
         unknown = torch.ones(self.grid.extents, dtype=torch.bool) if self.unknown is None else self.unknown
         varies = alpha is not None and alpha.numel() > 1
-        reaction = alpha.float() if varies and alpha is not None else None
-        if self.fill.faces is None:
+        if self.operator.coefficient is None:
+            reaction = alpha.float() if varies and alpha is not None else None
             bits = pack_faces(unknown, None, self.grid.periodic) if self.operator.faces is None else self.operator.faces
             everywhere = 0.0 if varies or alpha is None else float(alpha)
             medium = UniformMedium(bits, self.fill.fixed is not None, everywhere, reaction)
             return medium_hierarchy(self.grid, medium, symmetric)
-        if alpha is not None and not varies:
-            reaction = torch.full(self.grid.extents, float(alpha))
-        return medium_hierarchy(self.grid, Medium(unknown, self._conducting(torch.float32), reaction), symmetric)
+        x, y, z = self.operator.coefficient
+        reaction = None if alpha is None else alpha.expand(self.grid.extents).contiguous()
+        passable = None if self.fill.solid is None else self._passable()
+        return medium_hierarchy(self.grid, Medium(unknown, (x, y, z), reaction, passable), symmetric)
 
     def _passable(self) -> Tensor:
         everywhere = torch.ones(self.grid.extents, dtype=torch.bool)
@@ -130,7 +131,7 @@ class Discretisation:
             return None
         none = torch.tensor(False)
         unknown = ~((none if solid is None else solid) | (none if fixed is None else fixed))
-        if not unknown.any():
+        if not unknown.numpy().any():
             names = " and ".join(name for name, mask in (("solid", solid), ("fixed", fixed)) if mask is not None)
             raise ValueError(f"{names} leave{'s' if ' ' not in names else ''} no cell with an unknown")
         return unknown

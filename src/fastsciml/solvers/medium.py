@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fastsciml.ops.packed_medium import Faces, along, sides
+from fastsciml.ops.face_coefficients import face_coefficients as between_cells
+from fastsciml.ops.packed_medium import Faces, sides
 from fastsciml.solvers.coarsening import Axes
 
 
@@ -34,14 +36,15 @@ class Medium:
 
     Attributes:
         unknown: bool [nx, ny, nz], where there is an unknown.
-        faces: float32 or float64, what each face conducts per unit of its coupling, 0 where it is closed. Those between
-            an unknown and a fixed cell are open.
+        faces: float32 or float64, what each face conducts per unit of its coupling, 0 where it is closed.
         reaction: faces' dtype [nx, ny, nz], what stands on the diagonal beside the faces, or None.
+        passable: bool [nx, ny, nz], unknowns and fixed cells: no face of another cell conducts. None: every cell.
     """
 
     unknown: Tensor
     faces: Faces
     reaction: Tensor | None = None
+    passable: Tensor | None = None
 
 
 def open_faces(passable: Tensor, periodic: tuple[bool, bool, bool]) -> Faces:
@@ -56,24 +59,6 @@ def open_faces(passable: Tensor, periodic: tuple[bool, bool, bool]) -> Faces:
 
 
 def face_coefficients(cells: Tensor, axes: Axes) -> Faces:
-    """A coefficient given at the unknowns, at the faces between them: the harmonic mean by widths, so that flow and
-    resistance are those of the two halves in series. Faces at the ends have their one cell's. Differentiable.
-    """
-    x, y, z = (
-        _harmonic(cells, a, torch.from_numpy(axis.widths).to(cells), axis.periodic) for a, axis in enumerate(axes)
-    )
-    return x, y, z
-
-
-def _harmonic(cells: Tensor, axis: int, widths: Tensor, periodic: bool) -> Tensor:
-    n = cells.shape[axis]
-    w = along(widths, axis)
-    resistance = w / cells
-    inner = (w.narrow(axis, 0, n - 1) + w.narrow(axis, 1, n - 1)) / (
-        resistance.narrow(axis, 0, n - 1) + resistance.narrow(axis, 1, n - 1)
-    )
-    first, last = cells.narrow(axis, 0, 1), cells.narrow(axis, n - 1, 1)
-    if periodic:
-        seam = (widths[0] + widths[-1]) / (resistance.narrow(axis, 0, 1) + resistance.narrow(axis, n - 1, 1))
-        first = last = seam
-    return torch.cat([first, inner, last], dim=axis)
+    """A coefficient given at the unknowns, at the faces between them. Differentiable."""
+    widths = torch.from_numpy(np.concatenate([axis.widths for axis in axes]))
+    return between_cells(cells.contiguous(), widths.to(cells.dtype), [int(axis.periodic) for axis in axes])

@@ -343,9 +343,11 @@ class PoissonSolver:
         scale = ldexp(1.0, self._coefficient_unit)
         along = []
         for axis, place in enumerate(_places(len(self.shape))):
-            faces = torch.stack([fill.faces[place] for fill in self._fills if fill.faces is not None])
+            of_samples = [fill.faces[place] for fill in self._fills if fill.faces is not None]
+            faces = of_samples[0] if len(of_samples) == 1 else torch.stack(of_samples)
             own = [n + (a == axis) for a, n in enumerate(self.shape)]
-            along.append(scale * faces.reshape(*self.batch, *own))
+            faces = faces.reshape(*self.batch, *own)
+            along.append(faces if scale == 1 else scale * faces)
         return along
 
     def _given_values(self, fixed_value: float | ArrayLike, f: Tensor) -> Tensor | None:
