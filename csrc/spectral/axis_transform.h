@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <variant>
 
@@ -95,5 +98,18 @@ class AxisTransform {
   bool swapped_;
   Transform transform_;
 };
+
+// The transform with its tables, which the next solves of the same box find made.
+template <class T>
+std::shared_ptr<const AxisTransform<T>> axis_transform(int64_t n, Basis basis) {
+  constexpr size_t kMostKept = 32;
+  static std::mutex mutex;
+  static std::map<std::pair<int64_t, Basis>, std::shared_ptr<const AxisTransform<T>>> made;
+  const std::lock_guard lock(mutex);
+  if (made.size() >= kMostKept && !made.contains({n, basis})) made.clear();
+  auto& transform = made[{n, basis}];
+  if (!transform) transform = std::make_shared<const AxisTransform<T>>(n, basis);
+  return transform;
+}
 
 }  // namespace fastsciml::spectral

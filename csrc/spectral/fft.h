@@ -18,11 +18,20 @@
 
 namespace fastsciml::spectral {
 
-// exp(-2 pi i k / n), correct to the last digit of a double.
+// exp(-2 pi i k / n), k >= 0, by an angle of at most pi / 4: there a double's cosine and sine are right to the last
+// digit.
 template <class T>
 std::pair<T, T> unit_root(int64_t k, int64_t n) {
-  const long double angle = 2 * std::numbers::pi_v<long double> * static_cast<long double>(k % n) / n;
-  return {static_cast<T>(std::cos(angle)), static_cast<T>(-std::sin(angle))};
+  const int64_t eighths = k % n * 8;
+  const int64_t octant = eighths / n, rest = eighths % n;
+  // The octant's own angle, from the axis that is nearer.
+  const double angle =
+      std::numbers::pi / 4 * static_cast<double>(octant % 2 ? n - rest : rest) / static_cast<double>(n);
+  double x = std::cos(angle), y = std::sin(angle);
+  if (octant % 4 == 1 || octant % 4 == 2) std::swap(x, y);
+  if (octant >= 2 && octant < 6) x = -x;
+  if (octant >= 4) y = -y;
+  return {static_cast<T>(x), static_cast<T>(-y)};
 }
 
 // Whether a transform of so many values splits into the radices below.
