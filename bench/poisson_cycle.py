@@ -31,7 +31,7 @@ class Cycle:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        solver = PoissonSolver(problem.shape, boundary=problem.boundary, solid=problem.solid)
+        solver = PoissonSolver(problem.shape, boundary=problem.boundary, solid=problem.solid, method="multigrid")
         work = solver._work(0)
         assert isinstance(work, Iteration)
         self.hierarchy = work.hierarchy  # the solver's own, not one like it

@@ -11,8 +11,9 @@
 namespace fastsciml::poisson {
 
 inline constexpr unsigned kThreads = 256;
-// Blocks that fit one multiprocessor at a time: 8 of 256 are its 2048 threads, and leave a thread 32 registers.
-inline constexpr unsigned kResidentBlocks = 8;
+// Blocks that fit one multiprocessor at a time: 5 of 256 leave a thread 51 registers, and float64 with a coefficient needs
+// 46; 6 would make it spill.
+inline constexpr unsigned kResidentBlocks = 5;
 
 template <class T>
 __global__ void __launch_bounds__(kThreads, kResidentBlocks)
