@@ -78,7 +78,7 @@ def solve(
     ] = None,
     tol: Annotated[float, typer.Option(help="Relative residual to reach.")] = 1e-8,
     dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Precision to solve in.")] = "float64",
-    max_iterations: Annotated[int, typer.Option(min=1, help="Iterations to give up after.")] = 100,
+    max_iterations: Annotated[int, typer.Option(min=1, help="Iterations to give up after.")] = 200,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Result. (default: solution.npz, for the plume smoke_plume.npz)"),

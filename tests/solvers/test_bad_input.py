@@ -47,6 +47,12 @@ BAD = [
     (RHS, {"spacing": torch.nan}, ValueError, "spacing must be positive"),
     (RHS, {"spacing": (1, 1, 1)}, ValueError, "one number or one per axis"),
     (RHS, {"spacing": "fine"}, TypeError, "spacing must be"),
+    (
+        torch.ones(4, 1),
+        {"boundary": ["dirichlet", "neumann"], "centering": "vertex"},
+        ValueError,
+        "axis y has no width",
+    ),
     (RHS, {"spacing": 1e200}, ValueError, "spacing"),
     (RHS.float(), {"spacing": 1e-30}, ValueError, "spacing"),
     (RHS, {"solid": np.ones((4, 5), dtype=bool)}, ValueError, "solid leaves no cell with an unknown"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastsciml import solve_poisson
+from fastsciml import PoissonSolver, Robin, solve_poisson
 from fastsciml.data import smoke_plume
 
 SHAPES = [
@@ -55,3 +55,23 @@ def test_is_the_same_in_either_precision(dtype):
     result = solve_poisson(torch.randn(32, 32, 32, dtype=dtype), tol=1e-5)
     assert result.converged
     assert result.residuals[-1] ** (1 / result.iterations) <= BOUND
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        # Weak ends beside couplings a thousand times as strong: constants along the strong axes are lost to float32.
+        ((12, 37, 6), {"spacing": (0.1, 0.5, 0.5), "boundary": ["periodic", ("neumann", Robin(3, 20)), "periodic"]}),
+        ((40, 2), {"spacing": (10, 0.1), "boundary": [(Robin(1, 0.5), Robin(3, 20)), "periodic"]}),
+        # A periodic axis that is odd on a coarse level, where the usual cycle is far from symmetric.
+        ((35, 3), {"spacing": (10, 1), "boundary": [("dirichlet", Robin(3, 20)), "periodic"], "contrast": 1000}),
+    ],
+    ids=str,
+)
+def test_care_is_taken_where_couplings_differ_widely(shape, problem):
+    problem = dict(problem)
+    problem["coefficient"] = problem.pop("contrast", 1) ** (torch.rand(shape, dtype=torch.float64) - 0.5)
+    rhs = PoissonSolver(shape, **problem).as_linear_operator() @ np.random.randn(np.prod(shape))
+    result = solve_poisson(rhs.reshape(shape), tol=1e-10, **problem)
+    assert result.converged
+    assert result.iterations <= 60

@@ -82,8 +82,6 @@ def test_everything_at_once_agrees_with_sparse_lu(shape, which, centering, stret
 @pytest.mark.parametrize("boundary", ["dirichlet", [("neumann", "dirichlet"), "neumann", "neumann"]], ids=str)
 @pytest.mark.parametrize("pattern", ["ball", "layers"])
 def test_jumps_of_a_million_leave_the_convergence(pattern, boundary, contrast):
-    if pattern == "layers" and boundary != "dirichlet":
-        pytest.skip("a known limit, docs/poisson.md: good conductors that only poor ones join to a held end")
     n = 32
     x = torch.stack(torch.meshgrid(*[(torch.arange(n) + 0.5) / n] * 3, indexing="ij")).double()
     inside = ((x - 0.5) ** 2).sum(0) < 0.09 if pattern == "ball" else (x[0] * 5.3).floor() % 2 == 0
@@ -91,7 +89,8 @@ def test_jumps_of_a_million_leave_the_convergence(pattern, boundary, contrast):
     rhs = torch.randn(n, n, n, dtype=torch.float64)
     result = solve_poisson(rhs, spacing=1 / n, boundary=boundary, coefficient=coefficient, tol=1e-8)
     assert result.converged
-    assert result.iterations <= 20
+    # Good conductors that only poor ones join to a held end are constants to float32.
+    assert result.iterations <= (120 if pattern == "layers" and boundary != "dirichlet" else 20)
 
 
 @pytest.mark.parametrize("ratio", [1.05, 1.2])

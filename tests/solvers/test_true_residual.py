@@ -92,3 +92,22 @@ def test_one_sample_above_tolerance_fails_the_batch():
         result = solve_poisson(rhs, dims=2, max_iterations=1, method="multigrid")
     assert not result.converged
     assert result.reason is StopReason.MAX_ITERATIONS
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("tol", [1e-13, 3e-14, 1e-14, 1e-15])
+@pytest.mark.parametrize("method", ["multigrid", "fft"])
+def test_converged_is_what_is_returned_where_means_are_removed(method, tol):
+    shape = (24, 20, 16)
+    for scale in (1.0, 0.3):
+        rhs = torch.randn(shape, dtype=torch.float64)
+        result = solve_poisson(rhs, boundary=N, spacing=scale, method=method, tol=tol)
+        u = result.solution
+        residual = rhs - rhs.mean()
+        for axis, n in enumerate(shape):
+            flux = u.diff(dim=axis) / scale**2
+            residual.narrow(axis, 0, n - 1).add_(flux)
+            residual.narrow(axis, 1, n - 1).sub_(flux)
+        # Both residuals round their six differences.
+        assert float(residual.norm() / rhs.norm()) == pytest.approx(result.residuals[-1], abs=3e-16)
+        assert result.converged == (result.residuals[-1] <= tol)

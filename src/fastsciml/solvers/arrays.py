@@ -45,8 +45,6 @@ def to_guess(initial_guess: ArrayLike, f: Tensor) -> Tensor:
             f"initial_guess must have rhs's shape {tuple(f.shape)} and dtype {f.dtype}, "
             f"got {tuple(guess.shape)} and {guess.dtype}"
         )
-    if not torch.isfinite(guess).all():
-        raise ValueError("initial_guess has NaN or Inf")
     return guess
 
 
@@ -84,8 +82,8 @@ def to_alpha(alpha: float | ArrayLike, shape: tuple[int, ...], dtype: torch.dtyp
         tensor = torch.tensor(float(alpha), dtype=dtype)
     else:
         raise TypeError(f"alpha must be a number or an array, got {type(alpha).__name__}")
-    least = float(tensor.detach().min())
-    if not (isfinite(float(tensor.detach().max())) and least >= 0):
+    least, most = _extremes(tensor, "alpha")
+    if not (isfinite(most) and least >= 0):
         got = f"{float(tensor.detach()):g}" if tensor.numel() == 1 else f"{least:g} among its entries"
         raise ValueError(f"alpha must be finite and not negative, which would leave A indefinite, got {got}")
     return tensor
@@ -139,10 +137,20 @@ def _check_trailing(tensor: Tensor, name: str, shape: tuple[int, ...]) -> None:
 
 
 def _check_range(tensor: Tensor, name: str, *, least_is_positive: bool) -> None:
-    least, most = (float(value) for value in tensor.detach().aminmax())
+    least, most = _extremes(tensor, name)
     if not (isfinite(most) and (least > 0 if least_is_positive else least >= 0)):
         must = "positive" if least_is_positive else "at least 0"
         raise ValueError(f"{name} must be finite and {must}, or A would not be elliptic, got {least:g} to {most:g}")
+
+
+def _extremes(tensor: Tensor, name: str) -> tuple[float, float]:
+    least, most = tensor.detach().aminmax()
+    try:
+        return float(least), float(most)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} is mapped by torch.func.vmap, which goes over right-hand sides only: give it a batch axis instead"
+        ) from None
 
 
 def _check_device(tensor: Tensor, name: str) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, fast_poisson, is_fast
-from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
 from fastsciml.solvers.boundary import KindPair
 from fastsciml.solvers.discretisation import Discretisation
 from fastsciml.solvers.grid import Centering, Spacing
@@ -97,8 +96,7 @@ class Direct:
 
     def _residual(self, u: Tensor, f: Tensor) -> float:
         start = perf_counter()
-        a = self.operator
-        norm = poisson_residual_norm(u, f, a.couplings, a.periodic, a.faces, a.coefficient, a.alpha)
+        norm = self.operator.residual_norm(u, f)
         self.work.steps += 1
         self.work.step_seconds += perf_counter() - start
         return norm

@@ -12,6 +12,7 @@ from torch import Tensor
 from fastsciml.ops.pack_faces import pack_faces
 from fastsciml.ops.packed_medium import Faces
 from fastsciml.ops.poisson_apply import poisson_apply
+from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
 from fastsciml.solvers.grid import Grid
 from fastsciml.solvers.hierarchy import Hierarchy, box_hierarchy, medium_hierarchy
 from fastsciml.solvers.medium import Medium, UniformMedium, open_faces
@@ -31,6 +32,18 @@ class Operator:
     def __call__(self, u: Tensor) -> Tensor:
         """A u for u [batch, nx, ny, nz]."""
         return poisson_apply(u, self.couplings, self.periodic, self.faces, self.coefficient, self.alpha)
+
+    def largest_diagonal(self, extents: tuple[int, ...]) -> float:
+        """A bound for the entries of A's diagonal on a grid [nx, ny, nz]."""
+        axes = torch.split(self.couplings, [2 * n for n in extents])
+        most = [float(axis.reshape(2, -1).sum(0).max()) for axis in axes]
+        conducts = [1.0] * 3 if not self.coefficient else [float(face.max()) for face in self.coefficient]
+        reaction = 0.0 if self.alpha is None else float(self.alpha.max())
+        return reaction + sum(k * coupling for k, coupling in zip(conducts, most, strict=True))
+
+    def residual_norm(self, u: Tensor, f: Tensor) -> float:
+        """||f - A u|| for u and f [nx, ny, nz]."""
+        return poisson_residual_norm(u, f, self.couplings, self.periodic, self.faces, self.coefficient, self.alpha)
 
 
 @dataclass(frozen=True)

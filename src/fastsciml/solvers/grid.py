@@ -177,6 +177,8 @@ def parse_spacing(
 
 
 def _axis_spacing(entry: object, count: int, name: str) -> Spacing:
+    if count == 0:
+        raise ValueError(f"axis {name} has no width: a single vertex needs a Dirichlet or a periodic end")
     try:
         lengths = np.asarray(entry, dtype=np.float64)
     except (TypeError, ValueError):

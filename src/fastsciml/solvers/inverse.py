@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from fastsciml.solvers.run import Run
 
 
+def inverse(b: Tensor, guess: Tensor | None, run: Run, parameters: list[Tensor]) -> Tensor:
+    """A(parameters)^-1 b, [*batch, *shape], from a guess of the same shape; `run` does it and keeps what became of it.
+
+    Differentiable in b and the parameters; under `torch.func.vmap`, all right-hand sides are one batch.
+    """
+    return cast(Tensor, Inverse.apply(b, guess, run, *parameters))  # type: ignore[no-untyped-call]
+
+
 class Inverse(torch.autograd.Function):
     """u = A(parameters)^-1 b.
 
@@ -23,11 +31,13 @@ class Inverse(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, b: Tensor, run: Run, *parameters: Tensor) -> Tensor:
-        u = run.solve(b.detach())
-        ctx.run = run
-        ctx.save_for_backward(u, *parameters)
-        return u
+    def forward(b: Tensor, guess: Tensor | None, run: Run, *parameters: Tensor) -> Tensor:
+        return run.solve(b.detach(), guess)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, _, ctx.run, *parameters = inputs
+        ctx.save_for_backward(output, *parameters)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -35,14 +45,30 @@ class Inverse(torch.autograd.Function):
         run: Run = ctx.run.adjoint()
         volumes = run.solver._samples[0].volumes
         shaped = None if volumes is None else volumes.reshape(run.solver.shape)
-        weighted = grad if shaped is None else grad / shaped
-        v = cast(Tensor, Inverse.apply(weighted, run, *parameters))  # type: ignore[no-untyped-call]
+        v = inverse(grad if shaped is None else grad / shaped, None, run, parameters)
         if any(reason is not StopReason.CONVERGED for _, reason in run.histories):
             text = "solve_poisson: the solve for the gradient ended above the tolerance"
             warnings.warn(text, NotConvergedWarning, stacklevel=2)
         v = v if shaped is None else v * shaped
-        needed = ctx.needs_input_grad[2:]
-        return v, None, *(_of_parameters(run, u, v, parameters, needed) if any(needed) else [None] * len(parameters))
+        needed = ctx.needs_input_grad[3:]
+        of_parameters = _of_parameters(run, u, v, parameters, needed) if any(needed) else [None] * len(parameters)
+        return v, None, None, *of_parameters
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], b: Tensor, guess: Tensor | None, run: Run, *parameters: Tensor
+    ) -> Any:
+        # Next to the axes of space, so that the samples of a solver's own batch stay together.
+        place = -1 - len(run.solver.shape)
+
+        def batched(tensor: Tensor, dim: int | None) -> Tensor:
+            if dim is not None:
+                return tensor.movedim(dim, place)
+            return torch.stack([tensor] * info.batch_size, place)
+
+        mapped = None if guess is None else batched(guess, in_dims[1])
+        u = inverse(batched(b, in_dims[0]), mapped, run, list(parameters))
+        return u, u.ndim + place
 
 
 def _of_parameters(run: Run, u: Tensor, v: Tensor, parameters: list[Tensor], needed: list[bool]) -> list[Tensor | None]:

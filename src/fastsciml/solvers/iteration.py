@@ -5,15 +5,18 @@ direction, and on a box it is the fastest. Once a cycle lowers the residual by l
 its last direction, makes the next one conjugate to it and searches along it (Notay 2000, truncated to one), which
 allows a cycle that is not symmetric and rounded to float32.
 
-Either way the residual is recomputed from the solution in the caller's dtype, so its norm is the true one; directions
-are float32. The kernels are those of csrc/multigrid and csrc/directions.
+Where couplings differ by orders of magnitude and the iteration gets slow, it becomes careful: the cycle is the
+symmetric one, and inner products are taken in the caller's dtype. Both cost more than they bring on most problems.
+
+The residual is always recomputed from the solution in the caller's dtype, so its norm is the true one; directions are
+float32. The kernels are those of csrc/multigrid and csrc/directions.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, log, sqrt
 from time import perf_counter
 
@@ -46,8 +49,11 @@ EXPECTED, SLOWING = 0.01, 0.9
 PROGRESS = 0.9
 PATIENCE = 4
 PATIENCE_PLAIN = 2
-# Where k jumps, the norm of the residual, led by the good conductor, rises and falls while the error's energy falls.
-PATIENCE_JUMPS = 30
+# Where couplings differ widely, the norm of the residual, led by the strong ones, rises and falls while the error's
+# energy falls.
+PATIENCE_CAREFUL = 30
+# So many accelerated iterations that each leave more than this share of the residual call for care.
+SLOW_AFTER, SLOW = 8, 0.5
 # Where conjugation leaves less than this share of the proposal's energy, the proposal lies along the last direction
 # and the rest is float32 rounding: the iteration starts again from the proposal alone.
 PARALLEL = 1e-6
@@ -98,6 +104,7 @@ class Iteration:
         self.diagonal = diagonal
         self.work = Work()
         self.direction: Tensor | None = None
+        self.careful = False
         self.residual = empty_in_huge_pages(*hierarchy.padded_shape)
         self.proposal = empty_in_huge_pages(*hierarchy.padded_shape)
         self.workspace = empty_in_huge_pages(0 if diagonal else multigrid_workspace(hierarchy))
@@ -142,15 +149,18 @@ class Iteration:
         history = [self._first_residual(f, u, norm, from_zero)]
         # Jumps of the coefficient can make a plain cycle diverge.
         accelerated, energy, cycles = self.diagonal or bool(self.operator.coefficient), 0.0, 1
-        best, mark, stalled = history[0], history[0], 0
-        patience = PATIENCE_JUMPS if self.operator.coefficient else PATIENCE
-        patience = PATIENCE_PLAIN * max(64, *f.shape) if self.diagonal else patience
+        best, mark, stalled, slow = history[0], history[0], 0, 0
         while True:
             if history[-1] <= tol:
                 return u, history, StopReason.CONVERGED
             if len(history) > max_iterations:
                 return u, history, StopReason.MAX_ITERATIONS
-            if stalled >= patience:
+            if not (self.diagonal or self.careful) and (
+                slow >= SLOW_AFTER or (stalled >= self._patience(f) and history[-1] * norm > self._rounding(u))
+            ):
+                self._become_careful()
+                energy, mark, stalled = 0.0, history[-1], 0
+            if stalled >= self._patience(f):
                 return u, history, StopReason.ROUNDING
             cycles = 1 if accelerated else _cycles_to(tol, history, cycles)
             self._propose(cycles)
@@ -162,9 +172,14 @@ class Iteration:
             stalled += 1
             if history[-1] < PROGRESS * mark:
                 mark, stalled = history[-1], 0
-            if not self.diagonal and history[-1] > GROWTH * best and best < sqrt(torch.finfo(f.dtype).eps):
+            slow = slow + 1 if accelerated and history[-1] > SLOW * history[-2] else 0
+            if (
+                not (self.diagonal or self.careful)
+                and history[-1] > GROWTH * best
+                and best < sqrt(torch.finfo(f.dtype).eps)
+            ):
                 history[-1] = self._take_back(step, f, u, norm)
-                stalled = patience if step.beta == 0 else stalled
+                stalled = self._patience(f) if step.beta == 0 else stalled
                 energy = 0.0
             watch(len(history) - 1, history[-1], u)
             accelerated = accelerated or history[-1] > ACCELERATE**cycles * history[-2]
@@ -184,6 +199,21 @@ class Iteration:
             history.append(self._go(Step(1 / self._scale, 0.0, 0.0), f, u, norm, history[-1]))
             watch(1, history[-1], u)
         return u, history, StopReason.CONVERGED if history[-1] <= tol else StopReason.ONE_PASS
+
+    def _patience(self, f: Tensor) -> int:
+        if self.diagonal:
+            return PATIENCE_PLAIN * int(max(64, *f.shape))
+        return PATIENCE_CAREFUL if self.careful or self.operator.coefficient else PATIENCE
+
+    def _rounding(self, u: Tensor) -> float:
+        """About the norm of a residual that is due to u's rounding."""
+        epsilon = torch.finfo(u.dtype).eps
+        return epsilon * self.operator.largest_diagonal(tuple(u.shape)) * float(torch.linalg.vector_norm(u))
+
+    def _become_careful(self) -> None:
+        self.careful = True
+        self.hierarchy = replace(self.hierarchy, symmetric=True)
+        self._make_room()
 
     def _make_room(self) -> None:
         if not self.diagonal and self.workspace.numel() < (needed := multigrid_workspace(self.hierarchy)):
@@ -224,9 +254,9 @@ class Iteration:
 
     def _products(self, last: Tensor) -> list[float]:
         """<z, A z>, <p, A z>, <r, z>, <r, p>, weighted by volumes."""
-        if not self.operator.coefficient:
+        if not (self.operator.coefficient or self.careful):
             return [*conjugate_line_search(self.proposal, last, self.residual, self.hierarchy).tolist()]
-        # Where k jumps by a million, float32 loses the energy of the poor conductor to the rounding of the good one's:
+        # Where couplings differ by a million, float32 loses the energy of the weak ones to the rounding of the strong:
         # differences first, in the caller's dtype.
         z, p, r = (
             join_rows(rows, self.hierarchy.grid.extents[2]).to(self.operator.couplings).contiguous()

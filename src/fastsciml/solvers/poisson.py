@@ -6,6 +6,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from fastsciml.solvers.arrays import ArrayLike, Coefficient, to_tensor
 from fastsciml.solvers.boundary import BoundaryConditions
 from fastsciml.solvers.grid import Centering
@@ -13,6 +15,7 @@ from fastsciml.solvers.iteration import Progress
 from fastsciml.solvers.poisson_solver import PoissonSolver
 from fastsciml.solvers.result import ArrayT, PoissonResult
 from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Stopping
+from fastsciml.solvers.traced import solve_traced
 
 
 def solve_poisson(
@@ -68,7 +71,7 @@ def solve_poisson(
             about `converged`. "cg": conjugate gradients over the diagonal, for comparison.
         tol: stop at ||b - A u|| <= tol ||b||, the true residual in rhs's dtype, where b is f with the values of the
             boundary and of fixed cells in it. float32 can rarely reach the default.
-        max_iterations: per right-hand side; by default 100, and 20 times the longest axis for "cg".
+        max_iterations: per right-hand side; by default 200, and 20 times the longest axis for "cg".
         initial_guess: of rhs's shape; zero by default.
         nullspace: what to do where nothing fixes the solution of a connected region and f has a mean (by volume) there,
             so that there is no solution: "project" removes it (and warns where it is more than rounding), "raise"
@@ -93,6 +96,20 @@ def solve_poisson(
         >>> result.converged
         True
     """
+    made_of: dict[str, Any] = {
+        "spacing": spacing,
+        "boundary": boundary,
+        "centering": centering,
+        "solid": solid,
+        "fixed": fixed,
+        "coefficient": coefficient,
+        "alpha": alpha,
+        "method": method,
+    }
+    if torch.compiler.is_compiling() and not progress and callback is None:
+        of_solve = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
+        arguments = {"rhs": rhs, **of_solve, "solver": None, **made_of}
+        return solve_traced(arguments, rhs.ndim if dims is None else dims, Stopping(tol, max_iterations))
     start = perf_counter()
     f = to_tensor(rhs, "rhs")
     dims = f.ndim if dims is None else dims
@@ -104,18 +121,7 @@ def solve_poisson(
     if f.numel() == 0:
         raise ValueError(f"rhs is empty: its shape is {tuple(f.shape)}")
     stopping = Stopping(tol, max_iterations)
-    solver = PoissonSolver(
-        tuple(f.shape[f.ndim - dims :]),
-        spacing=spacing,
-        boundary=boundary,
-        centering=centering,
-        solid=solid,
-        fixed=fixed,
-        coefficient=coefficient,
-        alpha=alpha,
-        method=method,
-        dtype=f.dtype,
-    )
+    solver = PoissonSolver(tuple(f.shape[f.ndim - dims :]), dtype=f.dtype, **made_of)
     made = perf_counter() - start
     result = solver._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
     return replace(result, seconds=replace(result.seconds, setup=made + result.seconds.setup))

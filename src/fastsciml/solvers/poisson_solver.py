@@ -30,13 +30,14 @@ from fastsciml.solvers.boundary import BoundaryConditions, boundary_source, kind
 from fastsciml.solvers.direct import Direct, all_fast, transforms_of
 from fastsciml.solvers.discretisation import Discretisation, Fill
 from fastsciml.solvers.grid import CENTERINGS, Centering, Grid, boundary_gaps, make_grid, parse_spacing
-from fastsciml.solvers.inverse import Inverse
+from fastsciml.solvers.inverse import inverse
 from fastsciml.solvers.iteration import Iteration, Progress
 from fastsciml.solvers.linear_operators import apply_operator, cycle_operator
 from fastsciml.solvers.medium import face_coefficients
 from fastsciml.solvers.result import ArrayT, PoissonResult
 from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Run, Stopping
 from fastsciml.solvers.system import COEFFICIENT_REACH, SPACING_REACH, power_of_two
+from fastsciml.solvers.traced import name_solver, solve_traced
 
 
 class PoissonSolver:
@@ -82,6 +83,18 @@ class PoissonSolver:
         if method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
         self.dtype, self.centering, self.method = dtype, centering, method
+        # What a traced graph makes the solver of again, where it wants a gradient in that, and how it names it.
+        self._made_of = {
+            "spacing": spacing,
+            "boundary": boundary,
+            "centering": centering,
+            "solid": solid,
+            "fixed": fixed,
+            "coefficient": coefficient,
+            "alpha": alpha,
+            "method": method,
+        }
+        self._name = name_solver(self)
         self.conditions = parse_conditions(boundary, len(self.shape))
         self._kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
         self.spacing = parse_spacing(spacing, self.shape, self._kinds, centering)
@@ -149,6 +162,10 @@ class PoissonSolver:
             callback: a function of the iteration, the relative residual and the iterate.
         """
         stopping = Stopping(tol, max_iterations)
+        if torch.compiler.is_compiling() and not progress and callback is None:
+            of_solve = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
+            arguments = {"rhs": rhs, **of_solve, "solver": self._name, **self._made_of}
+            return solve_traced(arguments, len(self.shape), stopping)
         return self._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
 
     def as_linear_operator(self, *, by_volume: bool = False) -> LinearOperator:
@@ -213,14 +230,16 @@ class PoissonSolver:
         if self.batch and batch != self.batch:
             raise ValueError(f"rhs must have the batch {self.batch} of the masks and coefficients, got {batch}")
         guess = None if initial_guess is None else to_guess(initial_guess, f)
-        run = Run(self, stopping, nullspace, guess, progress, callback, start)
-        given = self._given_values(fixed_value, f)
-        b = self._with_values(f, given)
-        u = cast(Tensor, Inverse.apply(b, run, *self._parameters()))  # type: ignore[no-untyped-call]
-        solution = u if given is None or self._fixed is None else torch.where(self._fixed, given, u)
-        result = run.result(like(rhs, solution), batch)
+        run = Run(self, stopping, nullspace, progress, callback, start)
+        result = run.result(like(rhs, self._solution(f, fixed_value, guess, run)))
         run.warn(result, stacklevel + 1)
         return result
+
+    def _solution(self, f: Tensor, fixed_value: float | ArrayLike, guess: Tensor | None, run: Run) -> Tensor:
+        """As a differentiable function of f, the boundary's and fixed cells' values, the coefficient and alpha."""
+        given = self._given_values(fixed_value, f)
+        u = inverse(self._with_values(f, given), guess, run, self._parameters())
+        return u if given is None or self._fixed is None else torch.where(self._fixed, given, u)
 
     def _work(self, sample: int) -> Iteration | Direct:
         """What solves a sample, made at the first use."""

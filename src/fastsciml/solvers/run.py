@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import isfinite, ldexp
+from math import inf, ldexp
 from numbers import Integral, Real
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,8 @@ from torch import Tensor
 from fastsciml.ops.huge_pages import empty_in_huge_pages
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.progress import ResidualBar
+from fastsciml.solvers.direct import Direct
+from fastsciml.solvers.discretisation import Discretisation
 from fastsciml.solvers.iteration import Iteration, Progress, Watch
 from fastsciml.solvers.result import (
     ArrayT,
@@ -39,7 +41,7 @@ Method = Literal["auto", "multigrid", "fmg", "cg", "fft"]
 Callback = Callable[[int, float, Tensor], object]
 History = tuple[list[float], StopReason]
 
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 200
 # Plain conjugate gradients: times the longest axis.
 MAX_ITERATIONS_PLAIN = 20
 
@@ -54,7 +56,7 @@ class Stopping:
     def __post_init__(self) -> None:
         if not isinstance(self.tol, Real):
             raise TypeError(f"tol must be a positive number, got {self.tol!r}")
-        if not (isfinite(self.tol) and self.tol > 0):
+        if not 0 < self.tol < inf:
             raise ValueError(f"tol must be a positive number, got {self.tol}")
         if self.max_iterations is None:
             return
@@ -77,40 +79,49 @@ class Run:
         solver: PoissonSolver,
         stopping: Stopping,
         nullspace: NullSpaceMode,
-        guess: Tensor | None,
         progress: bool | Progress,
         callback: Callback | None,
         start: float,
     ) -> None:
         self.solver, self.stopping, self.nullspace = solver, stopping, nullspace
-        self.guess, self.progress, self.callback, self.start = guess, progress, callback, start
+        self.progress, self.callback, self.start = progress, callback, start
         self.method = solver._method()
         self.systems: list[System] = []
         self.histories: list[History] = []
         self.seconds = Seconds(0.0, 0.0)
         self.bytes_moved = 0
+        # The solution, where it is at hand already and only its gradient is wanted.
+        self.known: Tensor | None = None
+        self.batch: tuple[int, ...] = ()
+        self.from_zero = True
         # Whether a gradient is solved for: it goes to the tolerance whatever the method.
         self.is_adjoint = False
 
     def adjoint(self) -> Run:
         """A and the projection are self-adjoint by volume: gradients come from the same solve."""
-        run = Run(self.solver, self.stopping, "project", None, False, None, perf_counter())
+        run = Run(self.solver, self.stopping, "project", False, None, perf_counter())
         run.is_adjoint = True
         return run
 
-    def solve(self, b: Tensor) -> Tensor:
+    def solve(self, b: Tensor, guess: Tensor | None) -> Tensor:
         """The solutions, [*batch, *shape]."""
         solver = self.solver
+        if self.known is not None:
+            return self.known if solver._fixed is None else torch.where(solver._fixed, 0, self.known)
+        if guess is not None and not torch.isfinite(guess).all():
+            raise ValueError("initial_guess has NaN or Inf")
+        self.batch = tuple(b.shape[: b.ndim - len(solver.shape)])
+        self.from_zero = guess is None
         samples = b.contiguous().reshape(-1, *solver._grid.extents)
-        shared = len(solver._samples) == 1
-        own = [0 if shared else number for number in range(len(samples))]
+        # Under `torch.func.vmap`, each sample may have several right-hand sides.
+        own = [number * len(solver._samples) // len(samples) for number in range(len(samples))]
         self.systems = [self._prepare(sample, number) for sample, number in zip(samples, own, strict=True)]
-        iterations = [solver._work(number) for number in own]
-        before = [_cost(iteration) for iteration in iterations]
+        works = [solver._work(number) for number in dict.fromkeys(own)]
+        before = [_cost(work) for work in works]
         middle = perf_counter()
         solution = empty_in_huge_pages(*samples.shape, dtype=b.dtype)
-        if self.guess is not None:
-            solution.copy_(self.guess.reshape(samples.shape))
+        if guess is not None:
+            solution.copy_(guess.reshape(samples.shape))
         elif self.method != "fft":
             solution.zero_()
         with ExitStack() as stack:
@@ -122,8 +133,8 @@ class Run:
                         u[None] if len(solution) == 1 else solution.index_copy_(0, torch.tensor([place]), u[None])
                     )
         end = perf_counter()
-        spent = [np.subtract(_cost(i), cost) for i, cost in zip(iterations, before, strict=True)]
-        cycles, steps, moved = np.max(spent, axis=0) if shared else np.sum(spent, axis=0)
+        spent = [np.subtract(_cost(work), cost) for work, cost in zip(works, before, strict=True)]
+        cycles, steps, moved = np.sum(spent, axis=0) if spent else (0.0, 0.0, 0)
         self.seconds = Seconds(middle - self.start, end - middle, float(cycles), float(steps))
         self.bytes_moved = int(moved)
         return solution.reshape(b.shape)
@@ -144,20 +155,19 @@ class Run:
             )
         return ldexp(1.0, solver._power) * total
 
-    def result(self, solution: ArrayT, batch: tuple[int, ...]) -> PoissonResult[ArrayT]:
+    def result(self, solution: ArrayT) -> PoissonResult[ArrayT]:
         failed = [reason for _, reason in self.histories if reason is not StopReason.CONVERGED]
-        shared = len(self.solver._samples) == 1
         return PoissonResult(
             solution=solution,
             converged=not failed,
             iterations=max((len(history) for history, _ in self.histories), default=1) - 1,
-            residuals=_table([history for history, _ in self.histories], batch),
+            residuals=_table([history for history, _ in self.histories], self.batch),
             reason=failed[0] if failed else StopReason.CONVERGED,
             method=self.method,
             seconds=self.seconds,
             bytes_moved=self.bytes_moved,
             removed_mean=max((system.mean for system in self.systems), key=abs, default=0.0),
-            unknowns=self.solver.unknowns * (len(self.histories) if shared else 1),
+            unknowns=self.solver.unknowns * len(self.histories) // len(self.solver._samples),
         )
 
     def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
@@ -184,21 +194,35 @@ class Run:
             self.histories.append(([0.0], StopReason.CONVERGED))
             return u.zero_()
         of, work = self.solver._samples[number], self.solver._work(number)
-        from_zero = self.guess is None
-        if not from_zero:
+        if not self.from_zero:
             _multiply(u, -system.exponent)
             if of.unknown is not None:
                 u.mul_(of.unknown)
-        watch = self._watch(report, system.exponent)
-        tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
-        if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:
-            u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=from_zero)
-        else:
-            u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=from_zero)
+        u, history, reason = self._improve(of, work, system, u, self._watch(report, system.exponent))
         self.histories.append((history, reason))
-        of.null_space.project(u)
         _multiply(u, system.exponent)
         return u
+
+    def _improve(
+        self, of: Discretisation, work: Iteration | Direct, system: System, u: Tensor, watch: Watch
+    ) -> tuple[Tensor, list[float], StopReason]:
+        tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
+        if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:
+            u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=self.from_zero)
+        else:
+            u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=self.from_zero)
+        of.null_space.project(u)
+        if of.null_space.empty or reason is not StopReason.CONVERGED:
+            return u, history, reason
+        # The means are gone, and what that has rounded off counts at a tight tolerance.
+        history[-1] = of.operator.residual_norm(u, system.b) / system.norm
+        if history[-1] > tol:
+            left = limit + 1 - len(history)
+            u, more, _ = work.solve(system.b, u, system.norm, tol, left, watch, from_zero=False)
+            of.null_space.project(u)
+            history += more[1:]
+            history[-1] = of.operator.residual_norm(u, system.b) / system.norm
+        return u, history, StopReason.CONVERGED if history[-1] <= tol else StopReason.ROUNDING
 
     def _watch(self, report: Progress, exponent: int) -> Watch:
         def watch(iteration: int, residual: float, u: Tensor) -> None:
