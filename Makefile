@@ -20,7 +20,7 @@ lint: .venv/ready-for-tests
 
 # The kernels' tests once more, in a build that stops at the first bad access or undefined operation.
 sanitize: .venv/ready-for-tests
-	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S . -B build/sanitize -G Ninja -DFASTSCIML_SANITIZE=ON \
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S . -B build/sanitize -G Ninja -DFASTSCIML_SANITIZE=address,undefined \
 	  -DFASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/sanitize
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
