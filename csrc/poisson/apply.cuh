@@ -11,8 +11,8 @@
 namespace fastsciml::poisson {
 
 inline constexpr unsigned kThreads = 256;
-// Blocks that fit one multiprocessor at a time: 5 of 256 leave a thread 51 registers, and float64 with a coefficient needs
-// 46; 6 would make it spill.
+// Blocks that fit one multiprocessor at a time: 5 of 256 leave a thread 51 registers, and float64 with a coefficient
+// needs 46; 6 would make it spill.
 inline constexpr unsigned kResidentBlocks = 5;
 
 template <class T>
