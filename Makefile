@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
 CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: solve test lint bench sanitize clean
+.PHONY: solve test lint bench sanitize threads clean
 
 solve: .venv/installed
 	$(BIN)/fastsciml solve
@@ -20,12 +20,26 @@ lint: .venv/ready-for-tests
 
 # The kernels' tests once more, in a build that stops at the first bad access or undefined operation.
 sanitize: .venv/ready-for-tests
-	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S . -B build/sanitize -G Ninja -DFASTSCIML_SANITIZE=address,undefined \
-	  -DFASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
-	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/sanitize
+	$(checked_build)
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow"
+
+# And in one that sees two threads meet, and gives every loop two, however short. Its reports are in build/threads.
+threads: .venv/ready-for-tests
+	$(checked_build)
+	rm -f build/threads/report.*
+	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/threads/lib LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
+	  TSAN_OPTIONS="suppressions=$(CURDIR)/tests/threads.supp log_path=$(CURDIR)/build/threads/report" \
+	  $(BIN)/python -m pytest tests/ops -m "not slow"
+
+sanitize: SANITIZERS := address,undefined
+threads: SANITIZERS := thread
+define checked_build
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S . -B build/$@ -G Ninja -DFASTSCIML_SANITIZE=$(SANITIZERS) \
+	  -DFASTSCIML_LIBRARY_DIR=$(CURDIR)/build/$@/lib -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/$@
+endef
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m bench

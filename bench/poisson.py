@@ -60,7 +60,7 @@ def run(settings: Settings, tell: Tell) -> Report:
         [promise.judge(settings) for promise in promises(measured, settings)],
         [
             box.figures(measured.boxes),
-            box.iteration_figures(measured.boxes, measured.bandwidth),
+            box.bytes_figures(measured.boxes, measured.bandwidth),
             cycle.figures(measured.cycles, measured.bandwidth),
             fmg.figures(measured.full),
             *([growth.figures(measured.growth)] if measured.growth else []),

@@ -33,7 +33,8 @@ class Outcome:
     """A competitor's solution; a direct solver takes no iterations.
 
     factor is the geometric mean of what an iteration leaves of the true residual, setup counts seconds before the
-    first one. seconds is set where wall-clock time around the call is not what counts.
+    first one. seconds is set where wall-clock time around the call is not what counts, moved where a solver tells how
+    many bytes it had to move.
     """
 
     u: Array
@@ -41,6 +42,7 @@ class Outcome:
     factor: float = 0.0
     setup: float = 0.0
     seconds: float | None = None
+    moved: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class Problem:
             tol=tolerance,
         )
         factor = float(result.residuals[-1] / result.residuals[0]) ** (1 / max(1, result.iterations))
-        return Outcome(result.solution, result.iterations, factor, result.seconds.setup)
+        return Outcome(result.solution, result.iterations, factor, result.seconds.setup, moved=result.bytes_moved)
 
     def solve_again(self, times: int, tolerance: float, method: Method = "auto") -> Outcome:
         """The last of so many solves, with the median of their seconds."""
