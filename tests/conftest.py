@@ -44,7 +44,7 @@ def _poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2], ids=["one-thread", "two-threads"])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
