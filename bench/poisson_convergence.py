@@ -53,14 +53,14 @@ def apart(runs: list[Convergence]) -> Spread:
 
 def figures(runs: list[Convergence]) -> Figures:
     return Figures(
-        f"Convergence factor per iteration, geometric mean down to {TOLERANCE:.0e}, white noise",
+        f"Convergence factor per V-cycle, geometric mean down to {TOLERANCE:.0e}, white noise",
         [
             {
                 "grid": grid_name((run.n,) * 3),
                 "Dirichlet box": run.box.factor,
-                "iterations": run.box.iterations,
+                "cycles": run.box.cycles,
                 "ball, mixed boundaries": run.masked.factor,
-                "its iterations": run.masked.iterations,
+                "its cycles": run.masked.cycles,
             }
             for run in sorted(runs, key=lambda run: run.n)
         ],

@@ -32,7 +32,7 @@ WALLS_AND_OPEN_TOP = (("neumann", "neumann"), ("neumann", "neumann"), ("neumann"
 class Outcome:
     """A competitor's solution; a direct solver takes no iterations.
 
-    factor is the geometric mean of what an iteration leaves of the true residual, setup counts seconds before the
+    factor is the geometric mean of what a V-cycle leaves of the true residual, setup counts seconds before the
     first one. seconds is set where wall-clock time around the call is not what counts, moved where a solver tells how
     many bytes it had to move.
     """
@@ -41,6 +41,7 @@ class Outcome:
     iterations: int = 0
     factor: float = 0.0
     setup: float = 0.0
+    cycles: int = 0
     seconds: float | None = None
     moved: int = 0
 
@@ -88,8 +89,10 @@ class Problem:
             method=method,
             tol=tolerance,
         )
-        factor = float(result.residuals[-1] / result.residuals[0]) ** (1 / max(1, result.iterations))
-        return Outcome(result.solution, result.iterations, factor, result.seconds.setup, moved=result.bytes_moved)
+        factor = float(result.residuals[-1] / result.residuals[0]) ** (1 / max(1, result.cycles))
+        return Outcome(
+            result.solution, result.iterations, factor, result.seconds.setup, result.cycles, moved=result.bytes_moved
+        )
 
     def solve_again(self, times: int, tolerance: float, method: Method = "auto") -> Outcome:
         """The last of so many solves, with the median of their seconds."""

@@ -42,7 +42,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def("multigrid_workspace(int[] extents, int[] periodic, int sweeps, int threads) -> int");
 
   // scale * rows in the order in which the multigrid kernels keep them
-  library.def("split_rows(Tensor rows, float scale) -> Tensor");
+  library.def("split_rows_into(Tensor rows, float scale, Tensor(a!) out) -> ()");
 
   // What fills the grid: the bits of a mask, the finest level of one, its next level; a medium given by its faces, a
   // level of one, its next level, each (faces, face_z, reaction)
@@ -75,8 +75,8 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces) -> Tensor");
   library.def(
       "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor? p, Tensor(c!) r, Tensor f, Tensor couplings, "
-      "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, float length, float beta, float scale) -> "
-      "Tensor");
+      "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, float length, float beta, float scale, "
+      "bool from_zero) -> Tensor");
 
   // EvoNorm with group statistics, (y, statistics); its gradient, (dx, gradients of bias, weight and v)
   library.def(
@@ -107,7 +107,7 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("fast_poisson", TORCH_BOX(&fastsciml::spectral::fast_poisson));
   library.impl("multigrid_v_cycle", TORCH_BOX(&fastsciml::multigrid::multigrid_v_cycle));
   library.impl("full_multigrid", TORCH_BOX(&fastsciml::multigrid::full_multigrid));
-  library.impl("split_rows", TORCH_BOX(&fastsciml::multigrid::split_rows));
+  library.impl("split_rows_into", TORCH_BOX(&fastsciml::multigrid::split_rows_into));
   library.impl("pack_faces", TORCH_BOX(&fastsciml::medium::pack_faces));
   library.impl("mask_diagonals", TORCH_BOX(&fastsciml::medium::mask_diagonals));
   library.impl("coarsen_mask", TORCH_BOX(&fastsciml::medium::coarsen_mask));

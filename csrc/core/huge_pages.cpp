@@ -14,7 +14,7 @@ namespace fastsciml::core {
 void advise_huge_pages(Tensor memory) {
 #ifdef __linux__
   // Smaller arrays gain nothing: the system would clear whole huge pages for them.
-  constexpr uintptr_t kLeastBytes = 1 << 25, kPage = 1 << 12;
+  constexpr uintptr_t kLeastBytes = 1 << 22, kPage = 1 << 12;
   const auto begin = reinterpret_cast<uintptr_t>(memory.data_ptr());
   const uintptr_t end = begin + static_cast<uintptr_t>(memory.numel()) * memory.element_size();
   const uintptr_t first = (begin + kPage - 1) / kPage * kPage;

@@ -33,6 +33,7 @@ struct Step {
   T length;
   float beta;
   T scale;
+  bool from_zero;  // u counts as 0, whatever is in it
 
   void update_row(int64_t i, int64_t j) const {
     const int64_t ny = grid.y.extent, nz = grid.z.extent;
@@ -44,6 +45,15 @@ struct Step {
     if (beta != 0.0f) {
       const float* __restrict pj = p + (i * ny + j) * 2 * half;
       for (int64_t m = 0; m < 2 * half; ++m) even[m] += beta * pj[m];
+    }
+    if (from_zero) {
+#pragma omp simd
+      for (int64_t m = 0; m < nz / 2; ++m) {
+        uj[2 * m] = length * static_cast<T>(even[m]);
+        uj[2 * m + 1] = length * static_cast<T>(odd[m]);
+      }
+      if (nz % 2) uj[nz - 1] = length * static_cast<T>(even[nz / 2]);
+      return;
     }
 #pragma omp simd
     for (int64_t m = 0; m < nz / 2; ++m) {
@@ -132,7 +142,7 @@ double run(const Step<T>& step, Features... features) {
 
 template <class T>
 double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, const Tensor& f,
-               const poisson::Operator& a, double length, double beta, double scale) {
+               const poisson::Operator& a, double length, double beta, double scale, bool from_zero) {
   const Step<T> step{.grid = poisson::grid_of<T>(a, u.size(0), u.size(1), u.size(2)),
                      .half = multigrid::half_of(u.size(2)),
                      .u = core::mutable_data<T>(u),
@@ -142,7 +152,8 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
                      .r = core::mutable_data<float>(r),
                      .length = static_cast<T>(length),
                      .beta = static_cast<float>(beta),
-                     .scale = static_cast<T>(scale)};
+                     .scale = static_cast<T>(scale),
+                     .from_zero = from_zero};
   return poisson::with_features(step.grid, [&](auto... features) { return run(step, features...); });
 }
 
@@ -150,13 +161,13 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
 
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
                                 Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                std::optional<Tensor> alpha, double length, double beta, double scale) {
+                                std::optional<Tensor> alpha, double length, double beta, double scale, bool from_zero) {
   STD_TORCH_CHECK(p || beta == 0.0, "conjugate_direction_step: p is missing, and beta is not 0");
   const poisson::Operator a{couplings, periodic, faces, coefficient, alpha};
   poisson::check_operator("conjugate_direction_step", u.scalar_type(), u.size(0), u.size(1), u.size(2), a);
   const bool is_double = u.scalar_type() == core::ScalarType::Double;
-  const double squared = is_double ? step_of<double>(u, z, p, r, f, a, length, beta, scale)
-                                   : step_of<float>(u, z, p, r, f, a, length, beta, scale);
+  const double squared = is_double ? step_of<double>(u, z, p, r, f, a, length, beta, scale, from_zero)
+                                   : step_of<float>(u, z, p, r, f, a, length, beta, scale, from_zero);
   Tensor norm = torch::stable::new_empty(u, {1}, core::ScalarType::Double);
   *core::mutable_data<double>(norm) = squared;
   return norm;

@@ -16,7 +16,7 @@ void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t
                     Tensors maps, Tensors diagonals, Tensors z_couplings, Tensors faces, Tensor workspace);
 
 // scale * rows as float32, each row in halves.   rows [nx, ny, nz] float32 or float64 -> [nx, ny, 2 half]
-Tensor split_rows(Tensor rows, double scale);
+void split_rows_into(Tensor rows, double scale, Tensor out);
 
 // Floats the workspace of such a cycle must have with so many threads.
 int64_t multigrid_workspace(Ints extents, Ints periodic, int64_t sweeps, int64_t threads);

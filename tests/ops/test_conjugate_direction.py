@@ -54,10 +54,10 @@ class Problem:
         arguments = (a.couplings.to(u.dtype), a.periodic, a.faces, coefficient, a.alpha.to(u.dtype))
         return poisson_apply(u[None].contiguous(), *arguments)[0]
 
-    def step(self, u, z, p, r, f, length, beta, scale):
+    def step(self, u, z, p, r, f, length, beta, scale, from_zero=False):
         a = self.sample.operator
         operator = (a.couplings, a.periodic, a.faces, a.coefficient, a.alpha)
-        return conjugate_direction_step(u, z, p, r, f, *operator, length, beta, scale)
+        return conjugate_direction_step(u, z, p, r, f, *operator, length, beta, scale, from_zero)
 
 
 @pytest.mark.parametrize("stretched", [False, True])
@@ -100,6 +100,21 @@ def test_step_leaves_the_true_residual(shape, boundary, fill, dtype, threads):
     assert norm == pytest.approx(float(residual.norm()), rel=1e-12, abs=tolerance)
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_step_from_zero_reads_no_solution(shape, threads):
+    problem = Problem(shape, "dirichlet", "everything")
+    f, z = problem.field(torch.float64), problem.direction()
+    zero, unset = torch.zeros_like(f), torch.full_like(f, torch.nan)
+    residuals = [torch.empty_like(z) for _ in range(2)]
+    norms = [
+        problem.step(u, z, None, r, f, 0.3, 0.0, 1.0, from_zero=u is unset)
+        for u, r in zip((zero, unset), residuals, strict=True)
+    ]
+    assert torch.equal(zero, unset)
+    assert torch.equal(*residuals)
+    assert norms[0] == norms[1]
+
+
 def test_step_needs_an_old_direction_only_with_a_beta():
     problem = Problem((3, 4, 16), "dirichlet", "box")
     u, f = problem.field(torch.float64), problem.field(torch.float64)
@@ -124,5 +139,5 @@ def test_opcheck(name):
         op = torch.ops.fastsciml.conjugate_direction_step.default
         u, f = problem.field(torch.float64), problem.field(torch.float64)
         a = problem.sample.operator
-        arguments = (u, z, p, r, f, a.couplings, a.periodic, a.faces, a.coefficient, a.alpha, 0.1, 0.2, 1.0)
+        arguments = (u, z, p, r, f, a.couplings, a.periodic, a.faces, a.coefficient, a.alpha, 0.1, 0.2, 1.0, False)
     torch.library.opcheck(op, arguments, test_utils=["test_schema", "test_faketensor"])

@@ -22,8 +22,8 @@ def test_joining_is_the_inverse(extent):
 
 def test_opcheck():
     torch.library.opcheck(
-        torch.ops.fastsciml.split_rows.default,
-        (torch.randn(3, 5, 7), 2.0),
+        torch.ops.fastsciml.split_rows_into.default,
+        (torch.randn(3, 5, 7), 2.0, torch.empty(3, 5, 32)),
         test_utils=["test_schema", "test_faketensor"],
     )
 
@@ -40,3 +40,11 @@ def test_opcheck():
 def test_refuses_what_does_not_fit(rows, message):
     with pytest.raises(RuntimeError, match=message):
         split_rows(rows)
+
+
+@pytest.mark.parametrize(
+    "out", [torch.zeros(3, 5, 16), torch.zeros(5, 3, 32), torch.zeros(3, 5, 32, dtype=torch.float64)]
+)
+def test_refuses_to_write_where_it_does_not_fit(out):
+    with pytest.raises(RuntimeError, match="out "):
+        split_rows(torch.zeros(3, 5, 7), out=out)

@@ -59,6 +59,7 @@ def conjugate_direction_step(
     length: float,
     beta: float,
     scale: float,
+    from_zero: bool = False,
 ) -> float:
     """Z += beta p, u += length z, r = scale (f - A u), in place; so z becomes the next p.
 
@@ -76,12 +77,13 @@ def conjugate_direction_step(
         length: of the step.
         beta: share of the last direction.
         scale: factor that brings the residual into float32's range.
+        from_zero: u counts as 0, whatever is in it.
 
     Returns:
         The norm of f - A u: the true residual, recomputed.
     """
     squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
-        u, z, p, r, f, couplings, periodic, faces, coefficient or [], alpha, length, beta, scale
+        u, z, p, r, f, couplings, periodic, faces, coefficient or [], alpha, length, beta, scale, from_zero
     )
     return sqrt(float(squared))
 
@@ -117,5 +119,6 @@ def _step_fake(
     length: float,
     beta: float,
     scale: float,
+    from_zero: bool,
 ) -> Tensor:
     return u.new_empty(1, dtype=torch.float64)

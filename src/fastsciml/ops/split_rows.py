@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastsciml.ops.huge_pages import empty_in_huge_pages
+
 # Halves of rows are padded to this many floats (kRowUnit in csrc/multigrid/level.h).
 ROW_UNIT = 16
 
@@ -24,20 +26,23 @@ def split_rows_definition(rows: Tensor) -> Tensor:
     return halves.flatten(-2)
 
 
-def split_rows(rows: Tensor, scale: float = 1.0) -> Tensor:
+def split_rows(rows: Tensor, scale: float = 1.0, out: Tensor | None = None) -> Tensor:
     """Scale * rows as float32, each row in halves.
 
     Args:
         rows: float32 or float64 [nx, ny, n], contiguous.
         scale: factor applied in rows's dtype.
+        out: where to write the result.
 
     Returns:
         float32 [nx, ny, 2 half].
 
     Raises:
-        RuntimeError: rows has another dtype, number of axes or memory layout.
+        RuntimeError: rows or out has another dtype, shape or memory layout.
     """
-    out: Tensor = torch.ops.fastsciml.split_rows(rows, scale)
+    if out is None:
+        out = empty_in_huge_pages(*rows.shape[:-1], 2 * half_of(rows.shape[-1]))
+    torch.ops.fastsciml.split_rows_into(rows, scale, out)
     return out
 
 
@@ -46,6 +51,6 @@ def join_rows(rows: Tensor, extent: int) -> Tensor:
     return rows.reshape(*rows.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)[..., :extent]
 
 
-@torch.library.register_fake("fastsciml::split_rows")  # type: ignore[untyped-decorator]
-def _fake(rows: Tensor, scale: float) -> Tensor:
-    return rows.new_empty(*rows.shape[:-1], 2 * half_of(rows.shape[-1]), dtype=torch.float32)
+@torch.library.register_fake("fastsciml::split_rows_into")  # type: ignore[untyped-decorator]
+def _fake(rows: Tensor, scale: float, out: Tensor) -> None:
+    return None

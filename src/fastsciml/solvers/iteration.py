@@ -25,12 +25,12 @@ from torch import Tensor
 
 from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
 from fastsciml.ops.full_multigrid import full_multigrid
-from fastsciml.ops.huge_pages import empty_in_huge_pages
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.split_rows import join_rows, split_rows
 from fastsciml.solvers.discretisation import Operator
 from fastsciml.solvers.hierarchy import Hierarchy
 from fastsciml.solvers.result import StopReason
+from fastsciml.solvers.scratch import give, take
 
 Progress = Callable[[int, float], object]
 # Called with the iteration, the true relative residual and the iterate [nx, ny, nz].
@@ -105,9 +105,12 @@ class Iteration:
         self.work = Work()
         self.direction: Tensor | None = None
         self.careful = False
-        self.residual = empty_in_huge_pages(*hierarchy.padded_shape)
-        self.proposal = empty_in_huge_pages(*hierarchy.padded_shape)
-        self.workspace = empty_in_huge_pages(0 if diagonal else multigrid_workspace(hierarchy))
+        self.residual = take(*hierarchy.padded_shape)
+        self.proposal = take(*hierarchy.padded_shape)
+        self.workspace = take(0 if diagonal else multigrid_workspace(hierarchy))
+
+    def __del__(self) -> None:
+        give(self.residual, self.proposal, self.workspace, self.direction)
 
     @property
     def bytes_moved(self) -> int:
@@ -135,12 +138,12 @@ class Iteration:
 
         Args:
             f: [nx, ny, nz], 0 in solid cells.
-            u: likewise.
+            u: likewise; from zero it may hold anything, and still does if there was no iteration.
             norm: ||f||, positive.
             tol: relative.
             max_iterations: counted from this call.
             watch: called after every iteration.
-            from_zero: u is 0, which saves the first residual.
+            from_zero: start from 0, which saves the first residual.
 
         Returns:
             u, the true relative residuals, first entry before the first iteration, and why the iteration ended.
@@ -217,13 +220,14 @@ class Iteration:
 
     def _make_room(self) -> None:
         if not self.diagonal and self.workspace.numel() < (needed := multigrid_workspace(self.hierarchy)):
-            self.workspace = empty_in_huge_pages(needed)  # more threads than before
+            self.workspace = take(needed)  # more threads than before
 
     def _first_residual(self, f: Tensor, u: Tensor, norm: float, from_zero: bool) -> float:
         """Fill the residual array, scaled so that its root mean square is about 1 and float32 holds it."""
+        self._from_zero = from_zero
         if from_zero:
             self._scale = sqrt(f.numel()) / norm
-            self.residual = split_rows(f, self._scale)
+            split_rows(f, self._scale, out=self.residual)
             return 1.0
         self.proposal.zero_()
         return self._go(Step(0.0, 0.0, 0.0), f, u, norm, 1.0)
@@ -293,11 +297,13 @@ class Iteration:
             step.length,
             step.beta,
             self._scale,
+            self._from_zero,
         )
+        self._from_zero = False
         if step.energy > 0:
             last_direction = self.direction
             self.direction = self.proposal
-            self.proposal = empty_in_huge_pages(*self.proposal.shape) if last_direction is None else last_direction
+            self.proposal = take(*self.proposal.shape) if last_direction is None else last_direction
         self.work.steps += 1
         self.work.step_seconds += perf_counter() - start
         return absolute / norm

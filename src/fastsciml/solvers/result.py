@@ -64,8 +64,8 @@ class Seconds:
 class PoissonResult(Generic[ArrayT]):
     """The result of `solve_poisson`.
 
-    Under `torch.compile` and the transforms of `torch.func`, `converged`, `iterations` and `residuals` are tensors, and
-    what only the clock or the run knows is absent: `reason` is None, `seconds` 0.
+    Under `torch.compile`, `converged`, `iterations` and `residuals` are tensors, and
+    what only the clock or the run knows is absent: `reason` is None, `seconds`, `cycles` and `bytes_moved` 0.
 
     Attributes:
         solution: of the right-hand side's kind, shape and dtype; 0 in solid cells.
@@ -76,6 +76,7 @@ class PoissonResult(Generic[ArrayT]):
         reason: why the solve ended (of the first right-hand side that did not converge, if one did not).
         method: "multigrid", "fmg", "cg" or "fft", what "auto" chose.
         seconds: by phase.
+        cycles: V-cycles of all right-hand sides ("fft": direct solves; "cg": 0). An iteration may take several.
         bytes_moved: an estimate: what the kernels that ran had to move to and from memory at least.
         removed_mean: what `nullspace="project"` took from the right-hand side, the largest in magnitude; 0 if
             nothing.
@@ -89,6 +90,7 @@ class PoissonResult(Generic[ArrayT]):
     reason: StopReason | None
     method: str
     seconds: Seconds
+    cycles: int
     bytes_moved: int
     removed_mean: float
     unknowns: int

@@ -89,7 +89,7 @@ class Run:
         self.systems: list[System] = []
         self.histories: list[History] = []
         self.seconds = Seconds(0.0, 0.0)
-        self.bytes_moved = 0
+        self.bytes_moved = self.cycles = 0
         # The solution, where it is at hand already and only its gradient is wanted.
         self.known: Tensor | None = None
         self.batch: tuple[int, ...] = ()
@@ -122,8 +122,6 @@ class Run:
         solution = empty_in_huge_pages(*samples.shape, dtype=b.dtype)
         if guess is not None:
             solution.copy_(guess.reshape(samples.shape))
-        elif self.method != "fft":
-            solution.zero_()
         with ExitStack() as stack:
             report = self._reporter(stack)
             for place, (number, system) in enumerate(zip(own, self.systems, strict=True)):
@@ -134,8 +132,9 @@ class Run:
                     )
         end = perf_counter()
         spent = [np.subtract(_cost(work), cost) for work, cost in zip(works, before, strict=True)]
-        cycles, steps, moved = np.sum(spent, axis=0) if spent else (0.0, 0.0, 0)
-        self.seconds = Seconds(middle - self.start, end - middle, float(cycles), float(steps))
+        cycles, in_cycles, in_steps, moved = np.sum(spent, axis=0) if spent else (0, 0.0, 0.0, 0)
+        self.seconds = Seconds(middle - self.start, end - middle, float(in_cycles), float(in_steps))
+        self.cycles = int(cycles)
         self.bytes_moved = int(moved)
         return solution.reshape(b.shape)
 
@@ -165,6 +164,7 @@ class Run:
             reason=failed[0] if failed else StopReason.CONVERGED,
             method=self.method,
             seconds=self.seconds,
+            cycles=self.cycles,
             bytes_moved=self.bytes_moved,
             removed_mean=max((system.mean for system in self.systems), key=abs, default=0.0),
             unknowns=self.solver.unknowns * len(self.histories) // len(self.solver._samples),
@@ -211,6 +211,8 @@ class Run:
             u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=self.from_zero)
         else:
             u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=self.from_zero)
+        if self.from_zero and len(history) == 1:
+            u.zero_()
         of.null_space.project(u)
         if of.null_space.empty or reason is not StopReason.CONVERGED:
             return u, history, reason
@@ -241,8 +243,8 @@ class Run:
         return lambda iteration, residual: None
 
 
-def _cost(iteration: Any) -> tuple[float, float, int]:
-    return iteration.work.cycle_seconds, iteration.work.step_seconds, iteration.bytes_moved
+def _cost(work: Iteration | Direct) -> tuple[int, float, float, int]:
+    return work.work.cycles, work.work.cycle_seconds, work.work.step_seconds, work.bytes_moved
 
 
 def _multiply(u: Tensor, exponent: int) -> None:

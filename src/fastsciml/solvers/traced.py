@@ -66,6 +66,7 @@ def solve_traced(arguments: dict[str, Any], dims: int, stopping: Stopping) -> Po
         reason=None,
         method=arguments["method"],
         seconds=Seconds(0.0, 0.0),
+        cycles=0,
         bytes_moved=0,
         removed_mean=0.0,
         unknowns=solution.numel(),
