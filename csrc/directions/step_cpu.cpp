@@ -46,15 +46,7 @@ struct Step {
       const float* __restrict pj = p + (i * ny + j) * 2 * half;
       for (int64_t m = 0; m < 2 * half; ++m) even[m] += beta * pj[m];
     }
-    if (from_zero) {
-#pragma omp simd
-      for (int64_t m = 0; m < nz / 2; ++m) {
-        uj[2 * m] = length * static_cast<T>(even[m]);
-        uj[2 * m + 1] = length * static_cast<T>(odd[m]);
-      }
-      if (nz % 2) uj[nz - 1] = length * static_cast<T>(even[nz / 2]);
-      return;
-    }
+    if (from_zero) std::fill_n(uj, nz, T{0});
 #pragma omp simd
     for (int64_t m = 0; m < nz / 2; ++m) {
       uj[2 * m] += length * static_cast<T>(even[m]);

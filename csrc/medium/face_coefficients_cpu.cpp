@@ -2,8 +2,9 @@
 //   face = (w_a + w_b) / (w_a / k_a + w_b / k_b)   between cells a and b of widths w along the axis;
 //   at a non-periodic end the one cell's k; at a periodic one both end faces are the seam's.
 // The gradient, d face / d k_a = w_a / (w_a + w_b) * (face / k_a)^2, is in ops/face_coefficients.py.
-//   cells [nx, ny, nz], widths [nx + ny + nz], float32 or float64 -> [nx + 1, ny, nz], [nx, ny + 1, nz], [nx, ny, nz +
-//   1] moves 4 values per cell. 1 / k is kept for two planes, so that a cell costs four divisions.
+//   cells [nx, ny, nz], widths [nx + ny + nz], float32 or float64 ->
+//   [nx + 1, ny, nz], [nx, ny + 1, nz], [nx, ny, nz + 1];
+//   moves 4 values per cell. 1 / k is kept for two planes, so that a cell costs four divisions.
 // Caller: ops/face_coefficients.py.
 
 #include <torch/csrc/stable/ops.h>

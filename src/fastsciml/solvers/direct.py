@@ -79,7 +79,7 @@ class Direct:
         history = [1.0 if from_zero else self._residual(u, f) / norm]
         while history[-1] > tol:
             if len(history) > max_iterations:
-                return u.zero_() if from_zero and len(history) == 1 else u, history, StopReason.MAX_ITERATIONS
+                return u, history, StopReason.MAX_ITERATIONS
             if len(history) > REFINEMENTS or (len(history) > 2 and history[-1] > history[-2] / 2):
                 return u, history, StopReason.ROUNDING
             start = perf_counter()

@@ -107,9 +107,9 @@ def solve_poisson(
         "method": method,
     }
     if torch.compiler.is_compiling() and not progress and callback is None:
-        of_solve = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
-        arguments = {"rhs": rhs, **of_solve, "solver": None, **made_of}
-        return solve_traced(arguments, rhs.ndim if dims is None else dims, Stopping(tol, max_iterations))
+        options = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
+        spatial = rhs.ndim if dims is None else dims
+        return solve_traced(rhs, options, made_of, spatial, Stopping(tol, max_iterations))
     start = perf_counter()
     f = to_tensor(rhs, "rhs")
     dims = f.ndim if dims is None else dims

@@ -83,17 +83,6 @@ class PoissonSolver:
         if method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
         self.dtype, self.centering, self.method = dtype, centering, method
-        # What a traced graph makes the solver of again, where it wants a gradient in that, and how it names it.
-        self._made_of = {
-            "spacing": spacing,
-            "boundary": boundary,
-            "centering": centering,
-            "solid": solid,
-            "fixed": fixed,
-            "coefficient": coefficient,
-            "alpha": alpha,
-            "method": method,
-        }
         self._name = name_solver(self)
         self.conditions = parse_conditions(boundary, len(self.shape))
         self._kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
@@ -163,9 +152,8 @@ class PoissonSolver:
         """
         stopping = Stopping(tol, max_iterations)
         if torch.compiler.is_compiling() and not progress and callback is None:
-            of_solve = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
-            arguments = {"rhs": rhs, **of_solve, "solver": self._name, **self._made_of}
-            return solve_traced(arguments, len(self.shape), stopping)
+            options = {"fixed_value": fixed_value, "initial_guess": initial_guess, "nullspace": nullspace}
+            return solve_traced(rhs, options, self._made_of(), len(self.shape), stopping, self._name)
         return self._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
 
     def as_linear_operator(self, *, by_volume: bool = False) -> LinearOperator:
@@ -240,6 +228,19 @@ class PoissonSolver:
         given = self._given_values(fixed_value, f)
         u = inverse(self._with_values(f, given), guess, run, self._parameters())
         return u if given is None or self._fixed is None else torch.where(self._fixed, given, u)
+
+    def _made_of(self) -> dict[str, Any]:
+        """The arguments that make this solver again, beside shape and dtype."""
+        return {
+            "spacing": self.spacing,
+            "boundary": self.conditions,
+            "centering": self.centering,
+            "solid": self._solid,
+            "fixed": self._fixed,
+            "coefficient": 1.0 if self.coefficient is None else self.coefficient,
+            "alpha": 0.0 if self.alpha is None else self.alpha,
+            "method": self.method,
+        }
 
     def _work(self, sample: int) -> Iteration | Direct:
         """What solves a sample, made at the first use."""

@@ -64,8 +64,8 @@ class Seconds:
 class PoissonResult(Generic[ArrayT]):
     """The result of `solve_poisson`.
 
-    Under `torch.compile`, `converged`, `iterations` and `residuals` are tensors, and
-    what only the clock or the run knows is absent: `reason` is None, `seconds`, `cycles` and `bytes_moved` 0.
+    Under `torch.compile`, `converged`, `iterations` and `residuals` are tensors, and what only the clock or the run
+    knows is absent: `reason` is None, `seconds`, `cycles` and `bytes_moved` are 0.
 
     Attributes:
         solution: of the right-hand side's kind, shape and dtype; 0 in solid cells.

@@ -93,7 +93,6 @@ class Run:
         # The solution, where it is at hand already and only its gradient is wanted.
         self.known: Tensor | None = None
         self.batch: tuple[int, ...] = ()
-        self.from_zero = True
         # Whether a gradient is solved for: it goes to the tolerance whatever the method.
         self.is_adjoint = False
 
@@ -111,7 +110,6 @@ class Run:
         if guess is not None and not torch.isfinite(guess).all():
             raise ValueError("initial_guess has NaN or Inf")
         self.batch = tuple(b.shape[: b.ndim - len(solver.shape)])
-        self.from_zero = guess is None
         samples = b.contiguous().reshape(-1, *solver._grid.extents)
         # Under `torch.func.vmap`, each sample may have several right-hand sides.
         own = [number * len(solver._samples) // len(samples) for number in range(len(samples))]
@@ -125,7 +123,7 @@ class Run:
         with ExitStack() as stack:
             report = self._reporter(stack)
             for place, (number, system) in enumerate(zip(own, self.systems, strict=True)):
-                u = self._solve_one(number, system, solution[place], report)
+                u = self._solve_one(number, system, solution[place], guess is None, report)
                 if u.data_ptr() != solution[place].data_ptr():
                     solution = (
                         u[None] if len(solution) == 1 else solution.index_copy_(0, torch.tensor([place]), u[None])
@@ -189,29 +187,29 @@ class Run:
             )
         return system
 
-    def _solve_one(self, number: int, system: System, u: Tensor, report: Progress) -> Tensor:
+    def _solve_one(self, number: int, system: System, u: Tensor, from_zero: bool, report: Progress) -> Tensor:
         if system.norm == 0:
             self.histories.append(([0.0], StopReason.CONVERGED))
             return u.zero_()
         of, work = self.solver._samples[number], self.solver._work(number)
-        if not self.from_zero:
+        if not from_zero:
             _multiply(u, -system.exponent)
             if of.unknown is not None:
                 u.mul_(of.unknown)
-        u, history, reason = self._improve(of, work, system, u, self._watch(report, system.exponent))
+        u, history, reason = self._improve(of, work, system, u, from_zero, self._watch(report, system.exponent))
         self.histories.append((history, reason))
         _multiply(u, system.exponent)
         return u
 
     def _improve(
-        self, of: Discretisation, work: Iteration | Direct, system: System, u: Tensor, watch: Watch
+        self, of: Discretisation, work: Iteration | Direct, system: System, u: Tensor, from_zero: bool, watch: Watch
     ) -> tuple[Tensor, list[float], StopReason]:
         tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
         if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:
-            u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=self.from_zero)
+            u, history, reason = work.pass_once(system.b, u, system.norm, tol, watch, from_zero=from_zero)
         else:
-            u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=self.from_zero)
-        if self.from_zero and len(history) == 1:
+            u, history, reason = work.solve(system.b, u, system.norm, tol, limit, watch, from_zero=from_zero)
+        if from_zero and len(history) == 1:
             u.zero_()
         of.null_space.project(u)
         if of.null_space.empty or reason is not StopReason.CONVERGED:
@@ -220,11 +218,13 @@ class Run:
         history[-1] = of.operator.residual_norm(u, system.b) / system.norm
         if history[-1] > tol:
             left = limit + 1 - len(history)
-            u, more, _ = work.solve(system.b, u, system.norm, tol, left, watch, from_zero=False)
+            u, more, reason = work.solve(system.b, u, system.norm, tol, left, watch, from_zero=False)
             of.null_space.project(u)
             history += more[1:]
             history[-1] = of.operator.residual_norm(u, system.b) / system.norm
-        return u, history, StopReason.CONVERGED if history[-1] <= tol else StopReason.ROUNDING
+            if history[-1] > tol and reason is StopReason.CONVERGED:
+                reason = StopReason.ROUNDING
+        return u, history, reason
 
     def _watch(self, report: Progress, exponent: int) -> Watch:
         def watch(iteration: int, residual: float, u: Tensor) -> None:

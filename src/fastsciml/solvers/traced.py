@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from fastsciml.solvers.poisson_solver import PoissonSolver
 
 CONDITIONS: dict[str, Callable[..., Condition]] = {"dirichlet": Dirichlet, "neumann": Neumann, "robin": Robin}
-# What `solve` takes, and what a solver is made of beside rhs's shape and dtype.
-OF_SOLVE = ("fixed_value", "initial_guess", "nullspace")
-OF_SOLVER = ("spacing", "boundary", "centering", "solid", "fixed", "coefficient", "alpha", "method")
 
 # Solvers that a graph may name. A name is a string since a graph would take a number for one that varies.
 _solvers: WeakValueDictionary[str, PoissonSolver] = WeakValueDictionary()
@@ -42,20 +39,24 @@ def name_solver(solver: PoissonSolver) -> str:
     return name
 
 
-def solve_traced(arguments: dict[str, Any], dims: int, stopping: Stopping) -> PoissonResult[Any]:
+def solve_traced(
+    rhs: Any, options: dict[str, Any], made_of: dict[str, Any], dims: int, stopping: Stopping, solver: str | None = None
+) -> PoissonResult[Any]:
     """The result as far as a graph can have it: `PoissonResult` says what is absent.
 
     Args:
-        arguments: rhs first, "solver" (a name or None), those of `PoissonSolver` (without shape and dtype), and of its
-            `solve` fixed_value, initial_guess and nullspace.
+        rhs: as for `solve_poisson`.
+        options: of `PoissonSolver.solve`: fixed_value, initial_guess and nullspace.
+        made_of: of `PoissonSolver`, all but shape and dtype.
         dims: how many trailing axes of rhs are spatial.
         stopping: when to stop.
+        solver: the name of one that is made of these, or None.
     """
-    rhs = arguments["rhs"]
     tensors: list[Tensor] = []
     numbers = [float(stopping.tol)]
-    problem = _describe(arguments, tensors, numbers)
-    limit = stopping.limit(arguments["method"], tuple(rhs.shape[rhs.ndim - dims :]))
+    # Those of the solver come last, for `_gradient`.
+    problem = _describe({"rhs": rhs, "options": options, "solver": solver, "made_of": made_of}, tensors, numbers)
+    limit = stopping.limit(made_of["method"], tuple(rhs.shape[rhs.ndim - dims :]))
     outputs = torch.ops.fastsciml.poisson_solve(tensors, numbers, problem, dims, limit)
     solution, converged, iterations, residuals = outputs
     return PoissonResult(
@@ -64,7 +65,7 @@ def solve_traced(arguments: dict[str, Any], dims: int, stopping: Stopping) -> Po
         iterations=iterations,
         residuals=residuals,
         reason=None,
-        method=arguments["method"],
+        method=made_of["method"],
         seconds=Seconds(0.0, 0.0),
         cycles=0,
         bytes_moved=0,
@@ -122,8 +123,7 @@ def _solver(arguments: dict[str, Any], dims: int, *, anew: bool) -> PoissonSolve
     if named is not None:
         return named
     rhs = arguments["rhs"]
-    made_of = {name: arguments[name] for name in OF_SOLVER}
-    return PoissonSolver(tuple(rhs.shape[rhs.ndim - dims :]), dtype=rhs.dtype, **made_of)
+    return PoissonSolver(tuple(rhs.shape[rhs.ndim - dims :]), dtype=rhs.dtype, **arguments["made_of"])
 
 
 def _solve(
@@ -131,7 +131,7 @@ def _solve(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     arguments = _rebuild(problem, tensors, numbers)
     result = _solver(arguments, dims, anew=False).solve(
-        arguments["rhs"], tol=numbers[0], max_iterations=limit, **{name: arguments[name] for name in OF_SOLVE}
+        arguments["rhs"], tol=numbers[0], max_iterations=limit, **arguments["options"]
     )
     residuals = result.solution.new_full((limit + 1, *result.residuals.shape[1:]), torch.nan, dtype=torch.float64)
     residuals[: len(result.residuals)] = torch.from_numpy(result.residuals)
@@ -152,11 +152,12 @@ def _gradient(
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
     with torch.enable_grad():
         arguments = _rebuild(problem, leaves, numbers)
-        of_solve = sum(isinstance(arguments[name], Tensor) for name in ("rhs", *OF_SOLVE))
+        options = arguments["options"]
+        of_solve = 1 + sum(isinstance(option, Tensor) for option in options.values())
         solver = _solver(arguments, dims, anew=any(needed[of_solve:]))
         run = Run(solver, Stopping(numbers[0], limit), "project", False, None, perf_counter())
         run.known = solution
-        u = solver._solution(arguments["rhs"].contiguous(), arguments["fixed_value"], None, run)
+        u = solver._solution(arguments["rhs"].contiguous(), options["fixed_value"], None, run)
         found = iter(torch.autograd.grad(u, wanted, grad, allow_unused=True, materialize_grads=True))
     return [next(found) if need else t.new_empty(0) for t, need in zip(tensors, needed, strict=True)]
 
@@ -187,17 +188,8 @@ def _fake(
 
 
 @torch.library.register_fake("fastsciml::poisson_solve_gradient")  # type: ignore[untyped-decorator]
-def _fake_gradient(
-    grad: Tensor,
-    solution: Tensor,
-    tensors: list[Tensor],
-    numbers: list[float],
-    problem: str,
-    dims: int,
-    limit: int,
-    needed: list[bool],
-) -> list[Tensor]:
-    return [torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(tensors, needed, strict=True)]
+def _fake_gradient(grad: Tensor, solution: Tensor, tensors: list[Tensor], *rest: Any) -> list[Tensor]:
+    return [torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(tensors, rest[-1], strict=True)]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

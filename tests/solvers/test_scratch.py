@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from fastsciml import PoissonSolver
+from fastsciml.solvers import scratch
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept():
+    scratch._spare.clear()
+
+
+def test_what_was_given_is_taken_again():
+    array = scratch.take(3, 4, 5)
+    place = array.data_ptr()
+    scratch.give(array, None)
+    del array
+    assert scratch.take(5, 12).data_ptr() == place
+    assert scratch.take(5, 12).data_ptr() != place
+
+
+def test_no_more_is_kept_than_was_said(monkeypatch):
+    monkeypatch.setattr(scratch, "MOST_BYTES", 1000)
+    scratch.give(*[torch.empty(n) for n in (100, 120, 130, 300)])
+    assert [[array.numel() for array in kept] for kept in scratch._spare.values()] == [[130]]
+
+
+def test_a_solver_that_is_gone_leaves_its_arrays_to_the_next():
+    rhs = torch.randn(8, 12, 10, dtype=torch.float64)
+    first = PoissonSolver((8, 12, 10), method="multigrid")
+    expected = first.solve(rhs).solution
+    places = {first._work(0).residual.data_ptr(), first._work(0).proposal.data_ptr()}
+    del first
+    second = PoissonSolver((8, 12, 10), method="multigrid")
+    assert torch.equal(second.solve(rhs).solution, expected)
+    assert {second._work(0).residual.data_ptr(), second._work(0).proposal.data_ptr()} == places
