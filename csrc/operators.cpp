@@ -32,11 +32,13 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
 
   // Multigrid V-cycles and full multigrid for A out = rhs, and the floats of workspace they need
   library.def(
-      "multigrid_v_cycle(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, "
+      "multigrid_v_cycle(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, bool "
+      "around_solid, "
       "int cycles, Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
       "Tensor(b!) workspace) -> ()");
   library.def(
-      "full_multigrid(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, "
+      "full_multigrid(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, int sweeps, bool symmetric, bool "
+      "around_solid, "
       "Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
       "Tensor(b!) workspace) -> ()");
   library.def("multigrid_workspace(int[] extents, int[] periodic, int sweeps, int threads) -> int");
@@ -48,7 +50,8 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   // level of one, its next level, each (faces, face_z, reaction)
   library.def("pack_faces(Tensor unknown, Tensor? passable, int[] periodic) -> Tensor");
   library.def(
-      "mask_diagonals(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, float relaxation) -> Tensor");
+      "mask_diagonals(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, float relaxation) -> (Tensor, "
+      "Tensor)");
   library.def(
       "coarsen_mask(Tensor bits, Tensor couplings, Tensor? reaction, float alpha, bool fixed, int[] periodic, Tensor "
       "parents, Tensor shares) -> (Tensor, Tensor, Tensor)");
@@ -57,7 +60,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "reaction, Tensor couplings, int[] periodic) -> (Tensor, Tensor, Tensor)");
   library.def(
       "medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings, int[] extents, bool periodic_z, "
-      "float relaxation) -> (Tensor, Tensor)");
+      "float relaxation) -> (Tensor, Tensor, Tensor)");
   library.def(
       "coarsen_medium(Tensor faces, Tensor face_z, Tensor reaction, int[] extents, Tensor parents, Tensor shares) -> "
       "(Tensor, Tensor, Tensor)");

@@ -86,14 +86,15 @@ Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints pe
   const auto* ps = core::data<float>(p);
   const auto* rs = core::data<float>(r);
 
-  const auto of_row = level.face_x ? row_products<true> : row_products<false>;
   // One sum per plane, added in order: the result does not depend on the number of threads.
   std::vector<Products> planes(static_cast<size_t>(level.x.extent));
   core::parallel_range(level.x.extent, level.cells() / level.x.extent, [&](int64_t begin, int64_t end) {
     std::vector<float> padded(static_cast<size_t>(PaddedRow::stride(level)));
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < level.y.extent; ++j) {
-        add(planes[static_cast<size_t>(i)], of_row(level, zs, ps, rs, i, j, padded.data()));
+        multigrid::with_weights(level.weighted(i, j), [&](auto weighted) {
+          add(planes[static_cast<size_t>(i)], row_products<weighted.value>(level, zs, ps, rs, i, j, padded.data()));
+        });
       }
     }
   });

@@ -3,12 +3,14 @@
 //   diagonal = sum over the open faces of each unknown of their coupling, + alpha + reaction
 // and the packed medium of the next coarser level (operators.h), whose reaction is the mean of
 //   alpha + reaction + the couplings to fixed cells.
-//   bits -> diagonals [2, nx ny, 2 half];   moves 9 bytes per cell
+//   bits -> diagonals [2, rows, 2 half], stored [nx, ny];   moves 1 byte per cell, and 8 where there are obstacles
 //   bits -> the coarse medium;              moves 1 byte per cell and 20 per coarse one
 // Caller: ops/mask_medium.py.
 
 #include "core/parallel.h"
 #include "medium/coarsening.h"
+#include "medium/shared_rows.h"
+#include "poisson/row.h"
 
 namespace fastsciml::medium {
 namespace {
@@ -189,7 +191,8 @@ Cells checked_cells(const Tensor& bits, const MaybeTensor& reaction, double alph
 
 }  // namespace
 
-Tensor mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha, double relaxation) {
+std::tuple<Tensor, Tensor> mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha,
+                                          double relaxation) {
   constexpr const char* op = "mask_diagonals";
   const Extents n = extents_of(bits, core::ScalarType::Byte, op, "bits");
   const Couplings coupling(couplings, n, op);
@@ -197,24 +200,33 @@ Tensor mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, doubl
   const bool reacts = cells.alpha != 0 || cells.reaction != nullptr;
   const Bits open{core::data<uint8_t>(bits), n};
   const int64_t rows = n[0] * n[1], half = half_of(n[2]);
-  Tensor diagonals = empty_floats(bits, {2, rows, 2 * half});
+  std::vector<uint8_t> plain(static_cast<size_t>(rows));
+  core::parallel_range(rows, n[2], [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      plain[static_cast<size_t>(row)] = cells.reaction == nullptr && poisson::all_open(open.bytes + row * n[2], n[2]);
+    }
+  });
+  Tensor stored = torch::stable::new_empty(bits, {rows}, core::ScalarType::Int);
+  const std::vector<int64_t> kept = share_rows(plain, coupling, n, false, core::mutable_data<int32_t>(stored));
+  const auto count = static_cast<int64_t>(kept.size());
+  Tensor diagonals = empty_floats(bits, {2, count, 2 * half});
   float* out = core::mutable_data<float>(diagonals);
 
-  core::parallel_range(rows, n[2], [&](int64_t begin, int64_t end) {
+  core::parallel_range(count, n[2], [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(static_cast<size_t>(n[2]));
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t i = row / n[1], j = row % n[1];
+      const int64_t i = kept[static_cast<size_t>(row)] / n[1], j = kept[static_cast<size_t>(row)] % n[1];
       diagonal_row(scratch.data(), open.row(i, j), coupling, i, j, n[2]);
       if (reacts) add_cells(scratch.data(), 1.0f, cells.alpha, cells.row(open, i, j), open.row(i, j), n[2]);
       float* diagonal = out + row * 2 * half;
-      float* inverse = diagonal + rows * 2 * half;
+      float* inverse = diagonal + count * 2 * half;
       multigrid::split_row(diagonal, scratch.data(), 1.0f, n[2], half);
       const auto relax = static_cast<float>(relaxation);
 #pragma omp simd
       for (int64_t m = 0; m < 2 * half; ++m) inverse[m] = diagonal[m] > 0 ? relax / diagonal[m] : 0.0f;
     }
   });
-  return diagonals;
+  return {diagonals, stored};
 }
 
 PackedMedium coarsen_mask(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha, bool fixed, Flags periodic,

@@ -26,7 +26,8 @@ using PackedMedium = std::tuple<Tensor, Tensor, Tensor>;
 
 Tensor pack_faces(Tensor unknown, MaybeTensor passable, Flags periodic);
 
-Tensor mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha, double relaxation);
+std::tuple<Tensor, Tensor> mask_diagonals(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha,
+                                          double relaxation);
 
 PackedMedium coarsen_mask(Tensor bits, Tensor couplings, MaybeTensor reaction, double alpha, bool fixed, Flags periodic,
                           Tensor parents, Tensor shares);
@@ -34,8 +35,8 @@ PackedMedium coarsen_mask(Tensor bits, Tensor couplings, MaybeTensor reaction, d
 PackedMedium split_medium(Tensor face_x, Tensor face_y, Tensor face_z, Tensor unknown, MaybeTensor passable,
                           MaybeTensor reaction, Tensor couplings, Flags periodic);
 
-std::tuple<Tensor, Tensor> medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings, Flags extents,
-                                        bool periodic_z, double relaxation);
+std::tuple<Tensor, Tensor, Tensor> medium_level(Tensor faces, Tensor face_z, Tensor reaction, Tensor couplings,
+                                                Flags extents, bool periodic_z, double relaxation);
 
 PackedMedium coarsen_medium(Tensor faces, Tensor face_z, Tensor reaction, Flags extents, Tensor parents, Tensor shares);
 

@@ -25,7 +25,7 @@ struct RowCouplings {
 
 template <bool kWeighted>
 inline RowCouplings row_couplings(const Level& level, int64_t x, int64_t y, int64_t which) {
-  const int64_t h = which * level.half, z_row = (x * level.y.extent + y) * level.z_stride + h;
+  const int64_t h = which * level.half, z_row = level.z_row(x, y) + h;
   RowCouplings r{};
   r.near_z = level.near_z + z_row;
   r.far_z = level.far_z + z_row;

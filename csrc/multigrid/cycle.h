@@ -20,8 +20,10 @@ struct Hierarchy {
   std::vector<Level> levels;          // finest first, a single cell last
   std::vector<LevelStorage> storage;  // of each level
   int64_t sweeps;
-  bool symmetric;  // B is self-adjoint in the inner product weighted by volumes: sweeps after the coarse correction
-                   // take the colours in the opposite order, and restriction is the adjoint of interpolation
+  bool symmetric;     // B is self-adjoint in the inner product weighted by volumes: sweeps after the coarse correction
+                      // take the colours in the opposite order, and restriction is the adjoint of interpolation
+  bool around_solid;  // corrections are interpolated around cells without an unknown (guess.h), which are solid;
+                      // a symmetric cycle does without
   std::span<float> scratch;
 };
 

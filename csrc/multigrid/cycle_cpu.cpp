@@ -26,7 +26,7 @@ void cycle(const Hierarchy& hierarchy, size_t l, const Guess& guess, const float
     restrict_by_adjoint(level, coarse, z, f_coarse, hierarchy.scratch);
   }
   cycle(hierarchy, l + 1, {}, f_coarse, e);
-  const Guess corrected{.v = v, .e = e, .weight = schedule.correction};
+  const Guess corrected{.v = v, .e = e, .weight = schedule.correction, .around_solid = hierarchy.around_solid};
   correct_and_smooth(level, coarse, schedule, hierarchy.symmetric, corrected, f, z, hierarchy.scratch);
 }
 
@@ -39,13 +39,15 @@ void v_cycles(const Hierarchy& hierarchy, int64_t cycles, const float* f, float*
 }
 
 void full_cycle(const Hierarchy& hierarchy, const float* f, float* z) {
-  const auto& [levels, storage, sweeps, symmetric, scratch] = hierarchy;
+  const auto& [levels, storage, sweeps, symmetric, around_solid, scratch] = hierarchy;
   const auto rhs = [&](size_t l) { return l == 0 ? f : storage[l].mean_rhs; };
   const auto solution = [&](size_t l) { return l == 0 ? z : storage[l].correction; };
   const size_t last = levels.size() - 1;
   for (size_t l = 0; l < last; ++l) average(levels[l], levels[l + 1], rhs(l), storage[l + 1].mean_rhs, scratch);
   cycle(hierarchy, last, {}, rhs(last), solution(last));
-  for (size_t l = last; l-- > 0;) cycle(hierarchy, l, {.e = solution(l + 1)}, rhs(l), solution(l));
+  for (size_t l = last; l-- > 0;) {
+    cycle(hierarchy, l, {.e = solution(l + 1), .around_solid = around_solid}, rhs(l), solution(l));
+  }
 }
 
 }  // namespace fastsciml::multigrid

@@ -54,16 +54,16 @@ struct Axis {
 };
 
 struct Level {
-  Axis x, y, z;                   // z's arrays [2 half] are in the order of a row
-  int64_t half;                   // floats of half a row
-  float relaxation;               // over-relaxation of the smoother
-  const int32_t* row_x;           // [x.extent] } equal rows of the diagonal are stored once:
-  const int32_t* row_y;           // [y.extent] } row (i, j) is row_x[i] + row_y[j]
-  const float* diagonal;          // [rows, 2 half] d
+  Axis x, y, z;           // z's arrays [2 half] are in the order of a row
+  int64_t half;           // floats of half a row
+  float relaxation;       // over-relaxation of the smoother
+  int64_t rows;           // how many rows of the diagonal differ: equal ones are stored once
+  const int32_t* stored;  // [x, y] where row (i, j)'s diagonal stands; its complement ~ where the row is weighted
+  const float* diagonal;  // [rows, 2 half] d
   const float* inverse_diagonal;  // [rows, 2 half] relaxation / d; 0 in solid cells and in the padding
   int64_t z_stride;               // 2 half where z's couplings differ from row to row (coarse, masked), else 0
-  const float* near_z;            // [1 or x*y, 2 half] coupling to the neighbour in z with the same index
-  const float* far_z;             // [1 or x*y, 2 half] coupling to the other one
+  const float* near_z;            // [1 or rows, 2 half] coupling to the neighbour in z with the same index
+  const float* far_z;             // [1 or rows, 2 half] coupling to the other one
   const float* face_x;            // [x + 1, y, 2 half] what the face between (i - 1, j, k) and (i, j, k) conducts per
                                   // unit of its coupling, or null: 1 everywhere
   const float* face_y;            // [x, y + 1, 2 half] likewise between (i, j - 1, k) and (i, j, k)
@@ -76,9 +76,18 @@ struct Level {
 
   int64_t stride() const { return 2 * half; }
   int64_t row(int64_t i, int64_t j) const { return (i * y.extent + j) * stride(); }
-  int64_t diagonal_row(int64_t i, int64_t j) const { return (row_x[i] + row_y[j]) * stride(); }
+  // Whether some face of row (i, j) conducts otherwise than 1. Most rows of most media are far from any obstacle.
+  bool weighted(int64_t i, int64_t j) const { return stored[i * y.extent + j] < 0; }
+  int64_t diagonal_row(int64_t i, int64_t j) const { return stored_row(i, j) * stride(); }
+  int64_t z_row(int64_t i, int64_t j) const { return stored_row(i, j) * z_stride; }
   int64_t cells() const { return x.extent * y.extent * z.extent; }
   int64_t floats() const { return x.extent * y.extent * stride(); }
+
+ private:
+  int64_t stored_row(int64_t i, int64_t j) const {
+    const int32_t row = stored[i * y.extent + j];
+    return row < 0 ? ~row : row;
+  }
 };
 
 // The half of row (i, j) that holds the cells of a colour; red (0) is where i + j + k is even.

@@ -15,9 +15,9 @@ namespace {
 // Arrays a level keeps in the workspace: `smoothed`, and below the finest the others of LevelStorage.
 int64_t arrays_of(size_t level) { return level > 0 ? 4 : 1; }
 
-Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps, bool symmetric, const Tensors& axes,
-                       const Tensors& maps, const Tensors& diagonals, const Tensors& z_couplings, const Tensors& faces,
-                       const Tensor& workspace) {
+Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps, bool symmetric, bool around_solid,
+                       const Tensors& axes, const Tensors& maps, const Tensors& diagonals, const Tensors& z_couplings,
+                       const Tensors& faces, const Tensor& workspace) {
   STD_TORCH_CHECK(workspace.numel() >= multigrid_workspace(extents, periodic, sweeps, core::thread_count()),
                   "multigrid: the workspace was made for fewer threads");
   std::span<float> free(static_cast<float*>(workspace.data_ptr()), static_cast<size_t>(workspace.numel()));
@@ -26,7 +26,12 @@ Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps
     free = free.subspan(static_cast<size_t>(count));
     return start;
   };
-  Hierarchy hierarchy{.levels = {}, .storage = {}, .sweeps = sweeps, .symmetric = symmetric, .scratch = {}};
+  Hierarchy hierarchy{.levels = {},
+                      .storage = {},
+                      .sweeps = sweeps,
+                      .symmetric = symmetric,
+                      .around_solid = around_solid && !symmetric,
+                      .scratch = {}};
   for (size_t l = 0; l < extents.size() / 3; ++l) {
     hierarchy.levels.push_back(
         level_of(l, extents, periodic, {axes[l], maps[l], diagonals[l], z_couplings[l], &faces[l]}));
@@ -55,17 +60,18 @@ int64_t multigrid_workspace(Ints extents, Ints periodic, int64_t sweeps, int64_t
 }
 
 void multigrid_v_cycle(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
-                       int64_t cycles, Tensors axes, Tensors maps, Tensors diagonals, Tensors z_couplings,
-                       Tensors faces, Tensor workspace) {
-  const Hierarchy hierarchy =
-      hierarchy_of(extents, periodic, sweeps, symmetric, axes, maps, diagonals, z_couplings, faces, workspace);
+                       bool around_solid, int64_t cycles, Tensors axes, Tensors maps, Tensors diagonals,
+                       Tensors z_couplings, Tensors faces, Tensor workspace) {
+  const Hierarchy hierarchy = hierarchy_of(extents, periodic, sweeps, symmetric, around_solid, axes, maps, diagonals,
+                                           z_couplings, faces, workspace);
   v_cycles(hierarchy, cycles, static_cast<const float*>(rhs.data_ptr()), static_cast<float*>(out.data_ptr()));
 }
 
-void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric, Tensors axes,
-                    Tensors maps, Tensors diagonals, Tensors z_couplings, Tensors faces, Tensor workspace) {
-  const Hierarchy hierarchy =
-      hierarchy_of(extents, periodic, sweeps, symmetric, axes, maps, diagonals, z_couplings, faces, workspace);
+void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+                    bool around_solid, Tensors axes, Tensors maps, Tensors diagonals, Tensors z_couplings,
+                    Tensors faces, Tensor workspace) {
+  const Hierarchy hierarchy = hierarchy_of(extents, periodic, sweeps, symmetric, around_solid, axes, maps, diagonals,
+                                           z_couplings, faces, workspace);
   full_cycle(hierarchy, static_cast<const float*>(rhs.data_ptr()), static_cast<float*>(out.data_ptr()));
 }
 

@@ -32,11 +32,11 @@ struct Layout {
         halo(last + seams(of, last)),
         tiling(of, threads, halo, [this](int64_t rows) { return arrays() * ring_floats(rows) / 2; }) {}
 
-  // Arrays whose planes wait in the L2 cache: v and f; the diagonal and its inverse where they differ from row to row,
-  // of which the last stages read one each; with factors the faces and couplings in z.
+  // Arrays whose planes wait in the L2 cache: v and f; the diagonal and its inverse where most rows have their own, of
+  // which the last stages read one each; with factors the faces and couplings in z.
   int64_t arrays() const {
-    if (level.face_x != nullptr) return 7;
-    return level.row_y != nullptr && level.y.extent > 3 && level.row_y[1] != level.row_y[2] ? 3 : 2;
+    if (2 * level.rows < level.x.extent * level.y.extent) return 2;
+    return level.face_x != nullptr ? 7 : 3;
   }
   int64_t ring_depth() const { return last + 2; }
   int64_t ring_floats(int64_t rows) const { return PlaneRing::floats(rows, halo, ring_depth(), level); }
@@ -79,14 +79,14 @@ void store_row(const Level& level, float* row, float* out) {
   std::copy_n(odd, n, out + n);
 }
 
-template <bool kWeighted>
+template <bool kFaces>
 void smooth_and_restrict_tile(const Layout& layout, const Level& coarse, std::span<const float> factors,
                               const Guess& guess, const float* f, float* v, float* f_coarse, const Tile& tile,
                               const Layout::Scratch& scratch) {
   const Level& level = layout.level;
   const int64_t last = layout.last;
   const PlaneRing ring(scratch.ring, tile, layout.halo, layout.ring_depth(), level);
-  const Smoother<kWeighted> smoother(level, ring, f, guess.zero() ? 0 : 1, 0, factors);
+  const Smoother<kFaces> smoother(level, ring, f, guess.zero() ? 0 : 1, 0, factors);
   const GuessRows from(level, coarse, guess, scratch.guess);
   const CoarseRows sums(scratch.coarse, level, coarse, tile);
 
@@ -103,14 +103,14 @@ void smooth_and_restrict_tile(const Layout& layout, const Level& coarse, std::sp
   core::flush_writes();
 }
 
-template <bool kWeighted>
+template <bool kFaces>
 void correct_and_smooth_tile(const Layout& layout, const Level& coarse, std::span<const float> factors,
                              bool black_first, const Guess& guess, const float* f, float* z, const Tile& tile,
                              const Layout::Scratch& scratch) {
   const Level& level = layout.level;
   const int64_t last = layout.last;
   const PlaneRing ring(scratch.ring, tile, layout.halo, layout.ring_depth(), level);
-  const Smoother<kWeighted> smoother(level, ring, f, 1, black_first ? 1 : 0, factors);
+  const Smoother<kFaces> smoother(level, ring, f, 1, black_first ? 1 : 0, factors);
   const GuessRows from(level, coarse, guess, scratch.guess);
 
   const auto work = [&](const Stages& at, int64_t j) {
@@ -141,18 +141,18 @@ int64_t scratch_floats(const Level& level, int64_t sweeps, int64_t threads) {
 
 void smooth_and_restrict(const Level& level, const Level& coarse, const Schedule& schedule, const Guess& guess,
                          const float* f, float* v, float* f_coarse, std::span<float> scratch) {
-  const auto pass = level.face_x ? smooth_and_restrict_tile<true> : smooth_and_restrict_tile<false>;
   const Layout layout(level, last_down(schedule.sweeps(), guess), core::thread_count());
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
+    const auto pass = level.face_x ? smooth_and_restrict_tile<true> : smooth_and_restrict_tile<false>;
     pass(layout, coarse, schedule.before, guess, f, v, f_coarse, tile, layout.scratch_of(scratch, chunk));
   });
 }
 
 void correct_and_smooth(const Level& level, const Level& coarse, const Schedule& schedule, bool black_first,
                         const Guess& guess, const float* f, float* z, std::span<float> scratch) {
-  const auto pass = level.face_x ? correct_and_smooth_tile<true> : correct_and_smooth_tile<false>;
   const Layout layout(level, last_up(schedule.sweeps()), core::thread_count());
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
+    const auto pass = level.face_x ? correct_and_smooth_tile<true> : correct_and_smooth_tile<false>;
     pass(layout, coarse, schedule.after, black_first, guess, f, z, tile, layout.scratch_of(scratch, chunk));
   });
 }

@@ -3,10 +3,20 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "multigrid/level.h"
 
 namespace fastsciml::multigrid {
+
+// body(weighted), std::true_type or std::false_type. Where all faces conduct 1 both give the same, bit for bit.
+template <bool kFaces = true, class Body>
+inline void with_weights(bool weighted, Body body) {
+  if constexpr (kFaces) {
+    if (weighted) return body(std::true_type{});
+  }
+  body(std::false_type{});
+}
 
 // What stands around half a row: couplings, and the values of the neighbours.
 struct HalfStencil {
@@ -41,7 +51,7 @@ struct HalfStencil {
 template <bool kWeighted>
 inline HalfStencil couplings_of(const Level& level, int64_t x, int64_t y, int64_t which) {
   const int64_t h = which * level.half, row = level.row(x, y) + h;
-  const int64_t z_row = (x * level.y.extent + y) * level.z_stride + h;
+  const int64_t z_row = level.z_row(x, y) + h;
   HalfStencil s{};
   s.lower_x = level.x.lower[x];
   s.upper_x = level.x.upper[x];

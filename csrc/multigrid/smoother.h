@@ -40,7 +40,7 @@ inline Relaxation relaxation_by(const Level& level, float factor) {
   return {.factor = exact, .keep = 1.0f - step * level.diagonal[at]};
 }
 
-template <bool kWeighted>  // whether faces have factors
+template <bool kFaces>  // whether rows may be weighted
 class Smoother {
  public:
   // f [x, y, 2 half]. Half-sweeps begin at stage `first`, with colour `colour`; factors: one per sweep (schedule.h).
@@ -83,21 +83,8 @@ class Smoother {
       for (int64_t s = at.first; s < at.stop; ++s) half_sweep(s, at.planes[s], j);
       return;
     }
-    switch (at.count()) {
-      case 0:
-        return;
-      case 1:
-        return relax_rows<1>(at, j);
-      case 2:
-        return relax_rows<2>(at, j);
-      case 3:
-        return relax_rows<3>(at, j);
-      case 4:
-        return relax_rows<4>(at, j);
-      default:
-        half_sweeps(at.within(at.first, at.first + 4), j);
-        half_sweeps(at.within(at.first + 4, at.stop), j);
-    }
+    if (kFaces && weighted(at, j)) return relax_as<true>(at, j);
+    relax_as<false>(at, j);
   }
 
   // The last half-sweep on row j, stage last - 1, and the residual of the plane below it, stage `last`, share (f - A v)
@@ -110,12 +97,8 @@ class Smoother {
       if (at.has(last)) add_residual(sums.row(at.planes[last], j), at.planes[last], j);
       return;
     }
-    const bool relax = at.has(last - 1), red = at.has(last), black = relax && sums.has(at.planes[last - 1], j);
-    if (relax && black && red) return finish_rows<true, true, true>(at.planes + last - 1, last - 1, j, sums);
-    if (relax && black) return finish_rows<true, true, false>(at.planes + last - 1, last - 1, j, sums);
-    if (relax && red) return finish_rows<true, false, true>(at.planes + last - 1, last - 1, j, sums);
-    if (red) return finish_rows<false, false, true>(at.planes + last - 1, last - 1, j, sums);
-    if (relax) return finish_rows<true, false, false>(at.planes + last - 1, last - 1, j, sums);
+    if (kFaces && weighted(at.within(last - 1, last + 1), j)) return finish_as<true>(at, last, j, sums);
+    finish_as<false>(at, last, j, sums);
   }
 
   const float* inverse(int64_t x, int64_t y) const { return level_.inverse_diagonal + level_.diagonal_row(x, y); }
@@ -127,12 +110,20 @@ class Smoother {
     const int64_t n = level_.stride(), row = level_.row(x, y) + core::kRowsAhead * n;
     core::prefetch_into_l2(f_ + row, n);
     prefetch_diagonal(level_.inverse_diagonal, x, y);
-    if constexpr (kWeighted) {
-      core::prefetch_into_l2(level_.near_z + row, n);
-      core::prefetch_into_l2(level_.far_z + row, n);
-      core::prefetch_into_l2(level_.face_x + row, n);
-      core::prefetch_into_l2(level_.face_y + row + x * n, n);
-    }
+    const int64_t ahead = std::min(y + core::kRowsAhead, level_.y.extent - 1);
+    if (!level_.weighted(x, ahead)) return;
+    core::prefetch_into_l2(level_.near_z + level_.z_row(x, ahead), n);
+    core::prefetch_into_l2(level_.far_z + level_.z_row(x, ahead), n);
+    core::prefetch_into_l2(level_.face_x + row, n);
+    core::prefetch_into_l2(level_.face_y + row + x * n, n);
+  }
+
+  // Whether a row of these stages' planes is weighted.
+  bool weighted(const Stages& at, int64_t j) const {
+    const int64_t y = level_.y.wrap(j);
+    int32_t all = 0;
+    for (int64_t s = at.first; s < at.stop; ++s) all |= at.planes[s].stored[y];
+    return all < 0;
   }
 
   int64_t colour_of(int64_t stage) const { return (stage - first_ + colour_) & 1; }
@@ -145,12 +136,12 @@ class Smoother {
   }
 
   // Rows j of kStages planes that follow each other downwards, the first of them at `stage`.
-  template <int kStages>
+  template <int kStages, bool kWeighted>
   Column<kStages, kWeighted> column_of(const Planes* planes, int64_t stage, int64_t which, int64_t j) const {
     const int64_t y = level_.y.wrap(j), h = which * level_.half, stride = level_.stride();
     const int64_t ring_row = j * v_.row_stride() + PaddedRow::half(level_, which);
     const float* f_row = f_ + y * stride + h;
-    const float* inverse_row = level_.inverse_diagonal + level_.row_y[y] * stride + h;
+    const float* inverse_row = level_.inverse_diagonal + h;
     Column<kStages, kWeighted> column;
     column.row_stride = v_.row_stride();
     column.near = PaddedRow::half(level_, 1 - which) - PaddedRow::half(level_, which);
@@ -162,7 +153,8 @@ class Smoother {
     for (int k = 0; k < kStages; ++k) {
       column.v[k + 1] = planes[k].here + ring_row;
       column.f[k] = f_row + planes[k].first_row;
-      column.inverse[k] = inverse_row + planes[k].first_diagonal_row;
+      const int32_t stored = planes[k].stored[y];
+      column.inverse[k] = inverse_row + (kWeighted && stored < 0 ? ~stored : stored) * stride;
       column.lower_x[k] = planes[k].lower_x;
       column.upper_x[k] = planes[k].upper_x;
       column.relaxation[k] = relaxation_of(stage + k);
@@ -172,16 +164,46 @@ class Smoother {
     return column;
   }
 
-  template <int kStages>
+  template <bool kWeighted>
+  void relax_as(const Stages& at, int64_t j) const {
+    switch (at.count()) {
+      case 0:
+        return;
+      case 1:
+        return relax_rows<1, kWeighted>(at, j);
+      case 2:
+        return relax_rows<2, kWeighted>(at, j);
+      case 3:
+        return relax_rows<3, kWeighted>(at, j);
+      case 4:
+        return relax_rows<4, kWeighted>(at, j);
+      default:
+        relax_as<kWeighted>(at.within(at.first, at.first + 4), j);
+        relax_as<kWeighted>(at.within(at.first + 4, at.stop), j);
+    }
+  }
+
+  template <int kStages, bool kWeighted>
   void relax_rows(const Stages& at, int64_t j) const {
     const Planes* planes = at.planes + at.first;
     const int64_t which = half_of_colour(colour_of(at.first), planes[0].x, level_.y.wrap(j));
-    relax_column<kStages, kWeighted>(column_of<kStages>(planes, at.first, which, j), level_.half);
+    relax_column<kStages, kWeighted>(column_of<kStages, kWeighted>(planes, at.first, which, j), level_.half);
     for (int k = 0; k < kStages; ++k) PaddedRow::wrap_ends(level_, row(planes[k], j));
   }
 
+  template <bool kWeighted, class Sums>
+  void finish_as(const Stages& at, int64_t last, int64_t j, const Sums& sums) const {
+    const bool relax = at.has(last - 1), red = at.has(last), black = relax && sums.has(at.planes[last - 1], j);
+    const Planes* planes = at.planes + last - 1;
+    if (relax && black && red) return finish_rows<true, true, true, kWeighted>(planes, last - 1, j, sums);
+    if (relax && black) return finish_rows<true, true, false, kWeighted>(planes, last - 1, j, sums);
+    if (relax && red) return finish_rows<true, false, true, kWeighted>(planes, last - 1, j, sums);
+    if (red) return finish_rows<false, false, true, kWeighted>(planes, last - 1, j, sums);
+    if (relax) return finish_rows<true, false, false, kWeighted>(planes, last - 1, j, sums);
+  }
+
   // planes: of the last half-sweep, then of the residual.
-  template <bool kRelax, bool kBlack, bool kRed, class Sums>
+  template <bool kRelax, bool kBlack, bool kRed, bool kWeighted, class Sums>
   void finish_rows(const Planes* planes, int64_t stage, int64_t j, const Sums& sums) const {
     const int64_t y = level_.y.wrap(j);
     // Where one of the two is not at work, the other stands in.
@@ -191,7 +213,7 @@ class Smoother {
     const int64_t which = kRelax ? half_of_colour(1, relaxed.x, y) : half_of_colour(0, finished.x, y);
     const int64_t h = which * level_.half;
     prefetch_diagonal(level_.diagonal, relaxed.x, y);
-    Column<2, kWeighted> column = column_of<2>(both, stage, which, j);
+    Column<2, kWeighted> column = column_of<2, kWeighted>(both, stage, which, j);
     if constexpr (!kRelax) column.v[1] = column.v[0];
     if constexpr (!kRed) column.v[2] = column.v[1] + relaxed.below;
     const auto residuals = [&](const Planes& of) {
@@ -211,9 +233,11 @@ class Smoother {
     const float share = level_.x.share[x] * level_.y.share[y];
     for (int64_t which : {0, 1}) {
       const int64_t h = which * level_.half;
-      residual_half<kWeighted>(sum + h, share, v + PaddedRow::half(level_, which), f_ + level_.row(x, y) + h,
-                               level_.diagonal + level_.diagonal_row(x, y) + h, inverse(x, y) + h,
-                               stencil(x, y, which, v, planes), level_.half);
+      with_weights(level_.weighted(x, y), [&](auto weighted) {
+        residual_half<weighted.value>(sum + h, share, v + PaddedRow::half(level_, which), f_ + level_.row(x, y) + h,
+                                      level_.diagonal + level_.diagonal_row(x, y) + h, inverse(x, y) + h,
+                                      stencil<weighted.value>(x, y, which, v, planes), level_.half);
+      });
     }
   }
 
@@ -222,17 +246,19 @@ class Smoother {
     const int64_t h = which * level_.half;
     const Relaxation relaxation = relaxation_of(stage);
     float* v = row(planes, j);
-    const HalfStencil s = stencil(x, y, which, v, planes);
     const int64_t end = level_.z.extent / 2;
     const float last = v[end];
-    relax_half<kWeighted>(v + PaddedRow::half(level_, which), f_ + level_.row(x, y) + h, inverse(x, y) + h, relaxation,
-                          s, level_.half);
+    with_weights(level_.weighted(x, y), [&](auto weighted) {
+      relax_half<weighted.value>(v + PaddedRow::half(level_, which), f_ + level_.row(x, y) + h, inverse(x, y) + h,
+                                 relaxation, stencil<weighted.value>(x, y, which, v, planes), level_.half);
+    });
     if (which == 0 && closes_oddly(level_.z)) {
-      v[0] += relaxation.factor * inverse(x, y)[0] * s.far_z[0] * (v[end] - last);
+      v[0] += relaxation.factor * inverse(x, y)[0] * level_.far_z[level_.z_row(x, y)] * (v[end] - last);
     }
     PaddedRow::wrap_ends(level_, v);
   }
 
+  template <bool kWeighted>
   HalfStencil stencil(int64_t x, int64_t y, int64_t which, const float* row, const Planes& planes) const {
     const float* v = row + PaddedRow::half(level_, which);
     HalfStencil s = couplings_of<kWeighted>(level_, x, y, which);

@@ -64,8 +64,7 @@ Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelT
   level.relaxation = *values.take(1);
 
   Reader<int32_t> maps(tensors.maps);
-  level.row_x = maps.take(nx);
-  level.row_y = maps.take(ny);
+  level.stored = maps.take(nx * ny);
   for (Axis* axis : {&level.x, &level.y}) {
     axis->parent = maps.take(axis->extent);
     axis->beyond = maps.take(axis->extent);
@@ -78,6 +77,7 @@ Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelT
     level.z_second = maps.take(2 * half_of(level.z.coarse_extent));
   }
 
+  level.rows = tensors.diagonals.numel() / (2 * stride);
   level.diagonal = static_cast<const float*>(tensors.diagonals.data_ptr());
   level.inverse_diagonal = level.diagonal + tensors.diagonals.numel() / 2;
   level.near_z = static_cast<const float*>(tensors.z_couplings.data_ptr());

@@ -3,11 +3,11 @@
 // Level l has extents[3 l .. 3 l + 2], and in each list of tensors (float32, but maps int32) entry l:
 //   axes         x.lower, x.upper, x.share, x.own, x.next, x.weight [nx each], the same for y,
 //                z.share, z.own, z.next, z.weight [2 half each], relaxation [1]
-//   maps         row_x [nx], row_y [ny]; x.parent, x.beyond [nx each], x.first [coarse nx + 1], the same for y;
-//                where z's cells merge otherwise than in pairs, z_parent, z_beyond [2 half each], z_first, z_second
-//                [2 coarse half each]
+//   maps         stored [nx, ny]; x.parent, x.beyond [nx each], x.first [coarse nx + 1], the same for y; where z's
+//                cells merge otherwise than in pairs, z_parent, z_beyond [2 half each], z_first, z_second [2 coarse
+//                half each]
 //   diagonals    [2, rows, 2 half]: the diagonal, relaxation / diagonal
-//   z_couplings  [2, 1 or nx * ny, 2 half]: near, far
+//   z_couplings  [2, 1 or rows, 2 half]: near, far
 //   faces        face_x [nx + 1, ny, 2 half], then face_y [nx, ny + 1, 2 half]; empty where all conduct 1
 // Rows are in halves (level.h).
 #pragma once

@@ -119,10 +119,12 @@ void average(const Level& level, const Level& coarse, const float* f, float* f_c
 }
 
 void residual(const Level& level, const float* f, const float* v, float* r, std::span<float> scratch) {
-  const auto of_row = level.face_x ? residual_row<true> : residual_row<false>;
   for_each_plane(level, level.x.extent, scratch, [&](int64_t i, float* padded) {
     std::fill_n(padded, PaddedRow::stride(level) + kRowUnit, 0.0f);
-    for (int64_t j = 0; j < level.y.extent; ++j) of_row(level, f, v, r, i, j, padded + kRowUnit);
+    for (int64_t j = 0; j < level.y.extent; ++j) {
+      with_weights(level.weighted(i, j),
+                   [&](auto weighted) { residual_row<weighted.value>(level, f, v, r, i, j, padded + kRowUnit); });
+    }
   });
 }
 

@@ -42,9 +42,9 @@ struct Tile {
 struct Planes {
   int64_t i, x;
   float* here;
-  int64_t below, above;  // distances in memory to planes i - 1 and i + 1
-  int64_t first_row;     // of plane x, in the level's arrays
-  int64_t first_diagonal_row;
+  int64_t below, above;   // distances in memory to planes i - 1 and i + 1
+  int64_t first_row;      // of plane x, in the level's arrays
+  const int32_t* stored;  // [y] the plane's part of Level's
   float lower_x, upper_x;
 };
 
@@ -76,7 +76,7 @@ class PlaneRing {
             .below = plane(i - 1) - here,
             .above = plane(i + 1) - here,
             .first_row = level.row(x, 0),
-            .first_diagonal_row = level.row_x[x] * level.stride(),
+            .stored = level.stored + x * level.y.extent,
             .lower_x = level.x.lower[x],
             .upper_x = level.x.upper[x]};
   }

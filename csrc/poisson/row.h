@@ -56,6 +56,15 @@ struct Row {
   }
 };
 
+// Whether every cell of a row is an unknown between open faces.
+inline bool all_open(const uint8_t* bits, int64_t nz) {
+  constexpr uint8_t kOpen = (2 << kUnknownBit) - 1;
+  uint8_t closed = 0;
+#pragma omp simd reduction(| : closed)
+  for (int64_t k = 0; k < nz; ++k) closed |= bits[k] ^ kOpen;
+  return closed == 0;
+}
+
 // Scratch for rows of nz cells: one with a ghost cell at both ends, and one of zeros.
 template <class T>
 struct RowScratch {

@@ -48,6 +48,18 @@ def some_cells(shape, share=0.75):
     return mask
 
 
+def every_row(packed, stored):
+    """Diagonals or couplings in z [2, rows, 2 half] of every row of the level, [2, nx ny, 2 half]."""
+    return packed[:, torch.where(stored < 0, ~stored, stored)]
+
+
+def ball(shape):
+    """A mask that is false in a ball in the middle, and true near the ends of a grid that is large enough."""
+    distances = [torch.arange(n) - (n - 1) / 2 for n in shape]
+    x, y, z = torch.meshgrid(*distances, indexing="ij")
+    return x**2 + y**2 + z**2 > (max(shape) / 6) ** 2
+
+
 def random_faces(shape, dtype, closed=0.1):
     faces = []
     for axis in range(3):

@@ -4,6 +4,7 @@ import torch
 from fastsciml.data import manufactured
 from fastsciml.ops import join_rows, multigrid_workspace, split_rows
 from fastsciml.ops.full_multigrid import full_multigrid, full_multigrid_definition
+from fastsciml.ops.multigrid_v_cycle import hierarchy_arguments
 from fastsciml.ops.pack_faces import pack_faces
 from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.grid import make_grid, parse_spacing
@@ -74,12 +75,11 @@ def test_one_pass_is_as_good_as_the_grid(n, boundary):
 
 def test_opcheck():
     hierarchy, _ = hierarchy_of((5, 6, 7), MIXED, masked=True)
-    h = hierarchy
-    rhs, out = torch.randn(2, *h.padded_shape)
-    levels = (h.axes, h.maps, h.diagonals, h.z_couplings, h.faces)
+    rhs, out = torch.randn(2, *hierarchy.padded_shape)
+    first, levels = hierarchy_arguments(hierarchy)
     torch.library.opcheck(
         torch.ops.fastsciml.full_multigrid.default,
-        (rhs, out, h.extents, h.periodic, h.sweeps, h.symmetric, *levels, torch.zeros(multigrid_workspace(h))),
+        (rhs, out, *first, *levels, torch.zeros(multigrid_workspace(hierarchy))),
         test_utils=["test_schema", "test_faketensor"],
     )
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from media import GRIDS, assert_packed_close, ids_of, level_arrays, some_cells
+from media import GRIDS, assert_packed_close, ball, every_row, ids_of, level_arrays, some_cells
 
 from fastsciml.ops.mask_medium import (
     coarsen_mask,
@@ -29,7 +29,7 @@ def test_diagonals_agree_with_the_definition(shape, spacing, kinds, fixed, alpha
     periodic, couplings, _, _ = level_arrays(shape, spacing, kinds)
     bits = mask(shape, periodic, fixed)
     reaction = torch.rand(shape) if reacts else None
-    got = mask_diagonals(bits, couplings, reaction, alpha, 1.25)
+    got = every_row(*mask_diagonals(bits, couplings, reaction, alpha, 1.25))
     expected = mask_diagonals_definition(bits, couplings, reaction, alpha, 1.25)
     torch.testing.assert_close(got, expected, rtol=1e-6, atol=0)
 
@@ -55,10 +55,26 @@ def test_is_a_medium_of_faces_that_conduct_1(shape, spacing, kinds, fixed, threa
     periodic, couplings, parents, shares = level_arrays(shape, spacing, kinds)
     bits = mask(shape, periodic, fixed)
     packed = split_medium(faces_of_bits(bits, periodic), bits >> 6 == 1, None, None, couplings, periodic)
-    diagonals, _ = medium_level(packed, couplings, shape, bool(periodic[2]), 1.2)
-    torch.testing.assert_close(mask_diagonals(bits, couplings, None, 0.0, 1.2), diagonals, rtol=1e-6, atol=0)
+    diagonals, _, stored = medium_level(packed, couplings, shape, bool(periodic[2]), 1.2)
+    got = every_row(*mask_diagonals(bits, couplings, None, 0.0, 1.2))
+    torch.testing.assert_close(got, every_row(diagonals, stored), rtol=1e-6, atol=0)
     got = coarsen_mask(bits, couplings, None, 0.0, bool(packed.reaction.numel()), periodic, parents, shares)
     assert_packed_close(got, coarsen_medium(packed, shape, parents, shares))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_rows_far_from_obstacles_are_stored_once(alpha, threads):
+    shape, spacing, kinds = GRIDS[-1]
+    periodic, couplings, _, _ = level_arrays(shape, spacing, kinds)
+    unknown = ball(shape)
+    bits = pack_faces(unknown, None, periodic)
+    diagonals, stored = mask_diagonals(bits, couplings, None, alpha, 1.25)
+    near = (bits != 127).any(2)
+    assert stored.reshape(shape[:2])[~near].unique().numel() == 9  # corners, edges and the inside of the x-y plane
+    assert diagonals.shape[1] == 9 + int(near.sum())
+    torch.testing.assert_close(
+        every_row(diagonals, stored), mask_diagonals_definition(bits, couplings, None, alpha, 1.25), rtol=1e-6, atol=0
+    )
 
 
 def test_opcheck():

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from media import GRIDS, assert_packed_close, ids_of, level_arrays, random_faces, some_cells
+from media import GRIDS, assert_packed_close, ball, every_row, ids_of, level_arrays, random_faces, some_cells
 
 from fastsciml.ops.packed_medium import (
     PackedMedium,
@@ -59,11 +59,35 @@ def test_a_level_agrees_with_the_definition(shape, spacing, kinds, reacts, threa
     unknown = some_cells(shape)
     reaction = torch.rand(shape) * unknown if reacts else None
     faces = close_to_others(random_faces(shape, torch.float32), unknown, periodic)
-    got = medium_level(PackedMedium.packed(faces, reaction), couplings, shape, bool(periodic[2]), 1.2)
+    *got, stored = medium_level(PackedMedium.packed(faces, reaction), couplings, shape, bool(periodic[2]), 1.2)
     expected = medium_level_definition(faces, reaction, couplings, bool(periodic[2]), 1.2)
     for a, b in zip(got, expected, strict=True):
+        a = every_row(a, stored)
         torch.testing.assert_close(a, b, rtol=1e-6, atol=0)
         assert torch.equal(a == 0, b == 0)
+
+
+@pytest.mark.parametrize("reacts", [None, "nowhere", "at one cell"])
+def test_rows_whose_faces_all_conduct_1_are_stored_once_and_not_weighted(reacts, threads):
+    shape, spacing, kinds = GRIDS[-1]
+    periodic, couplings, _, _ = level_arrays(shape, spacing, kinds)
+    ones = tuple(torch.ones([n + (a == axis) for a, n in enumerate(shape)]) for axis in range(3))
+    faces = close_to_others(ones, ball(shape), periodic)
+    reaction = None if reacts is None else torch.zeros(shape)
+    if reacts == "at one cell":
+        reaction[5, 6, 7] = 0.5
+    diagonals, z_couplings, stored = medium_level(PackedMedium.packed(faces, reaction), couplings, shape, False, 1.2)
+    x, y, z = faces
+    plain = ((x[:-1] == 1) & (x[1:] == 1) & (y[:, :-1] == 1) & (y[:, 1:] == 1)).all(2) & (z == 1).all(2)
+    if reacts == "at one cell":
+        assert plain[5, 6]
+        plain[5, 6] = False
+    assert torch.equal(stored.reshape(shape[:2]) >= 0, plain)
+    assert diagonals.shape[1] == z_couplings.shape[1] == 9 + int((~plain).sum())
+    for got, expected in zip(
+        (diagonals, z_couplings), medium_level_definition(faces, reaction, couplings, False, 1.2), strict=True
+    ):
+        torch.testing.assert_close(every_row(got, stored), expected, rtol=1e-6, atol=0)
 
 
 @every_grid

@@ -34,3 +34,21 @@ def test_a_solver_that_is_gone_leaves_its_arrays_to_the_next():
     second = PoissonSolver((8, 12, 10), method="multigrid")
     assert torch.equal(second.solve(rhs).solution, expected)
     assert {second._work(0).residual.data_ptr(), second._work(0).proposal.data_ptr()} == places
+
+
+def test_arrays_of_both_dtypes_share_memory():
+    array = scratch.take(3, 4, dtype=torch.float64)
+    place = array.data_ptr()
+    scratch.give(array)
+    assert scratch.take(24).data_ptr() == place
+
+
+def test_a_masked_right_hand_side_is_copied_to_an_array_that_is_kept():
+    rhs, solid = torch.randn(8, 12, 10, dtype=torch.float64), torch.rand(8, 12, 10) < 0.1
+    given = rhs.clone()
+    solver = PoissonSolver((8, 12, 10), solid=solid, method="multigrid")
+    solver.solve(rhs)
+    assert torch.equal(rhs, given)
+    assert len(scratch._spare[2 * rhs.numel()]) == 1
+    solver.solve(rhs)
+    assert len(scratch._spare[2 * rhs.numel()]) == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastsciml.ops.multigrid_v_cycle import check_arrays, hierarchy_arguments, v_cycle_from
+from fastsciml.ops.multigrid_v_cycle import check_arrays, hierarchy_arguments, prolong, v_cycle_from
 
 if TYPE_CHECKING:
     from fastsciml.solvers.hierarchy import Hierarchy
@@ -41,6 +41,7 @@ def _fake(
     periodic: list[int],
     sweeps: int,
     symmetric: bool,
+    around_solid: bool,
     axes: list[Tensor],
     maps: list[Tensor],
     diagonals: list[Tensor],
@@ -60,4 +61,4 @@ def _solve(h: Hierarchy, l: int, f: Tensor) -> Tensor:
     level = h.level(l, f.dtype)
     if l + 1 == len(h.levels):
         return level.inverse_diagonal * f
-    return v_cycle_from(h, l, level.prolong(_solve(h, l + 1, level.restrict(f))), f)
+    return v_cycle_from(h, l, prolong(h, l, _solve(h, l + 1, level.restrict(f))), f)

@@ -36,7 +36,7 @@ def faces_of_bits(bits: Tensor, periodic: Sequence[int]) -> Faces:
 def mask_diagonals_definition(
     bits: Tensor, couplings: Tensor, reaction: Tensor | None, alpha: float, relaxation: float
 ) -> Tensor:
-    """Diagonal = sum over the open faces of each unknown of their coupling, + alpha + reaction; packed."""
+    """Diagonal = sum over the open faces of each unknown of their coupling, + alpha + reaction; packed, every row."""
     rest = alpha if reaction is None else alpha + reaction
     diagonal = couplings.new_zeros(bits.shape)
     for axis, pair in enumerate(axis_couplings(couplings, bits.shape)):
@@ -45,8 +45,11 @@ def mask_diagonals_definition(
     return diagonal_pair(diagonal + _bit(bits, UNKNOWN_BIT) * rest, relaxation)
 
 
-def mask_diagonals(bits: Tensor, couplings: Tensor, reaction: Tensor | None, alpha: float, relaxation: float) -> Tensor:
-    """`diagonals` of the finest level (csrc/multigrid/tensors.h), float32 [2, nx ny, 2 half].
+def mask_diagonals(
+    bits: Tensor, couplings: Tensor, reaction: Tensor | None, alpha: float, relaxation: float
+) -> tuple[Tensor, Tensor]:
+    """`diagonals` of the finest level and where each row's stands among them (csrc/multigrid/tensors.h): float32
+    [2, rows, 2 half], int32 [nx ny].
 
     Args:
         bits: uint8 [nx, ny, nz] of `pack_faces`.
@@ -58,8 +61,8 @@ def mask_diagonals(bits: Tensor, couplings: Tensor, reaction: Tensor | None, alp
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """
-    out: Tensor = torch.ops.fastsciml.mask_diagonals(bits, couplings, reaction, alpha, relaxation)
-    return out
+    diagonals, stored = torch.ops.fastsciml.mask_diagonals(bits, couplings, reaction, alpha, relaxation)
+    return diagonals, stored
 
 
 def coarsen_mask_definition(
@@ -118,9 +121,10 @@ def _bit(bits: Tensor, bit: int) -> Tensor:
 @torch.library.register_fake("fastsciml::mask_diagonals")  # type: ignore[untyped-decorator]
 def _fake_diagonals(
     bits: Tensor, couplings: Tensor, reaction: Tensor | None, alpha: float, relaxation: float
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     nx, ny, nz = bits.shape
-    return bits.new_empty((2, nx * ny, 2 * half_of(nz)), dtype=torch.float32)
+    rows = torch.library.get_ctx().new_dynamic_size()
+    return bits.new_empty((2, rows, 2 * half_of(nz)), dtype=torch.float32), bits.new_empty(nx * ny, dtype=torch.int32)
 
 
 @torch.library.register_fake("fastsciml::coarsen_mask")  # type: ignore[untyped-decorator]

@@ -59,7 +59,8 @@ def check_arrays(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tens
 
 def hierarchy_arguments(h: Hierarchy) -> tuple[tuple[object, ...], tuple[list[Tensor], ...]]:
     """A hierarchy as the cycles' operators take it: what holds for all of it, and its levels."""
-    return (h.extents, h.periodic, h.sweeps, h.symmetric), (h.axes, h.maps, h.diagonals, h.z_couplings, h.faces)
+    first = (h.extents, h.periodic, h.sweeps, h.symmetric, h.around_solid)
+    return first, (h.axes, h.maps, h.diagonals, h.z_couplings, h.faces)
 
 
 @torch.library.register_fake("fastsciml::multigrid_v_cycle")  # type: ignore[untyped-decorator]
@@ -70,6 +71,7 @@ def _fake(
     periodic: list[int],
     sweeps: int,
     symmetric: bool,
+    around_solid: bool,
     cycles: int,
     axes: list[Tensor],
     maps: list[Tensor],
@@ -98,7 +100,15 @@ def v_cycle_from(h: Hierarchy, l: int, v: Tensor | None, f: Tensor) -> Tensor:
     v = _smooth(level, f, v, level.colours, before)
     residual = f - level.apply(v)
     e = v_cycle_from(h, l + 1, None, _restrict_by_adjoint(h, l, residual) if h.symmetric else level.restrict(residual))
-    return _smooth(level, f, v + correction * level.prolong(e), level.colours[:: -1 if h.symmetric else 1], after)
+    v = v + correction * prolong(h, l, e)
+    return _smooth(level, f, v, level.colours[:: -1 if h.symmetric else 1], after)
+
+
+def prolong(h: Hierarchy, l: int, e: Tensor) -> Tensor:
+    """A correction of level l + 1 on level l."""
+    if not h.around_solid or h.symmetric:
+        return h.level(l, e.dtype).prolong(e)
+    return h.level(l, e.dtype).prolong(e, h.level(l + 1, e.dtype).inverse_diagonal > 0)
 
 
 def _restrict_by_adjoint(h: Hierarchy, l: int, r: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def split_medium(
 def medium_level_definition(
     faces: Faces, reaction: Tensor | None, couplings: Tensor, periodic_z: bool, relaxation: float
 ) -> tuple[Tensor, Tensor]:
-    """Diagonal = sum of face * coupling + reaction, z_couplings = face * coupling; packed."""
+    """Diagonal = sum of face * coupling + reaction, z_couplings = face * coupling; packed, every row."""
     diagonal = coupled(faces, couplings)
     if reaction is not None:
         diagonal = diagonal + reaction
@@ -121,8 +121,9 @@ def medium_level_definition(
 
 def medium_level(
     medium: PackedMedium, couplings: Tensor, extents: Extents, periodic_z: bool, relaxation: float
-) -> tuple[Tensor, Tensor]:
-    """`diagonals` and `z_couplings` of a level (csrc/multigrid/tensors.h), [2, nx ny, 2 half] each.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`diagonals` and `z_couplings` of a level, and where each row's stand among them (csrc/multigrid/tensors.h):
+    float32 [2, rows, 2 half] twice, int32 [nx ny].
 
     Args:
         medium: of the level.
@@ -134,8 +135,10 @@ def medium_level(
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """
-    diagonals, z_couplings = torch.ops.fastsciml.medium_level(*medium, couplings, extents, periodic_z, relaxation)
-    return diagonals, z_couplings
+    diagonals, z_couplings, stored = torch.ops.fastsciml.medium_level(
+        *medium, couplings, extents, periodic_z, relaxation
+    )
+    return diagonals, z_couplings, stored
 
 
 def coarsen_medium_definition(
@@ -239,9 +242,11 @@ def _fake_level(
     extents: list[int],
     periodic_z: bool,
     relaxation: float,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     nx, ny, nz = extents
-    return faces.new_empty(2, nx * ny, 2 * half_of(nz)), faces.new_empty(2, nx * ny, 2 * half_of(nz))
+    rows = torch.library.get_ctx().new_dynamic_size()
+    diagonals, z_couplings = (faces.new_empty(2, rows, 2 * half_of(nz)) for _ in range(2))
+    return diagonals, z_couplings, faces.new_empty(nx * ny, dtype=torch.int32)
 
 
 @torch.library.register_fake("fastsciml::coarsen_medium")  # type: ignore[untyped-decorator]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import torch
@@ -88,7 +88,8 @@ class Discretisation:
 
     @property
     def unknowns(self) -> int:
-        return int(np.prod(self.grid.extents)) if self.unknown is None else int(self.unknown.sum())
+        # torch's sum() of a mask makes integers of it first, which takes half as long as the whole set-up.
+        return int(np.prod(self.grid.extents)) if self.unknown is None else int(np.count_nonzero(self.unknown.numpy()))
 
     @property
     def is_box(self) -> bool:
@@ -139,14 +140,13 @@ class Discretisation:
         return everywhere if self.fill.solid is None else ~self.fill.solid
 
     def _where_unknown(self) -> Tensor | None:
-        solid, fixed = self.fill.solid, self.fill.fixed
-        if solid is None and fixed is None:
+        masks = {"solid": self.fill.solid, "fixed": self.fill.fixed}
+        given = {name: mask for name, mask in masks.items() if mask is not None}
+        if not given:
             return None
-        none = torch.tensor(False)
-        unknown = ~((none if solid is None else solid) | (none if fixed is None else fixed))
+        unknown = ~reduce(torch.logical_or, given.values())
         if not unknown.numpy().any():
-            names = " and ".join(name for name, mask in (("solid", solid), ("fixed", fixed)) if mask is not None)
-            raise ValueError(f"{names} leave{'s' if ' ' not in names else ''} no cell with an unknown")
+            raise ValueError(f"{' and '.join(given)} leave{'s' if len(given) == 1 else ''} no cell with an unknown")
         return unknown
 
     def _conducting(self, dtype: torch.dtype) -> Faces:

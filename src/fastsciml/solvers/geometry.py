@@ -35,7 +35,7 @@ class LevelGeometry:
         transfers: to the next, that of the last level being to itself.
         relaxation: over-relaxation of the smoother.
         packed_axes: float32.
-        transfer_maps: int32, the maps without the row indices.
+        transfer_maps: int32, the maps without the rows.
         couplings: float32 [2 (nx + ny + nz)], across each cell's faces.
         z_couplings: float32 [2, 1, 2 half].
         parents: int32 [nx + ny + nz].
@@ -46,7 +46,7 @@ class LevelGeometry:
     transfers: Transfers
     relaxation: float
     packed_axes: Tensor
-    transfer_maps: Indices
+    transfer_maps: Tensor
     couplings: Tensor
     z_couplings: Tensor
     parents: Tensor
@@ -57,9 +57,9 @@ class LevelGeometry:
         x, y, z = self.axes
         return x.extent, y.extent, z.extent
 
-    def maps(self, row_x: Indices, row_y: Indices) -> Tensor:
-        """With the rows of the diagonal: row (i, j) is row_x[i] + row_y[j]."""
-        return torch.from_numpy(np.concatenate([row_x, row_y, self.transfer_maps]))
+    def maps(self, stored: Tensor) -> Tensor:
+        """With where each row's diagonal stands, int32 [nx ny]."""
+        return torch.cat([stored, self.transfer_maps])
 
 
 _kept: OrderedDict[tuple[object, ...], list[LevelGeometry]] = OrderedDict()
@@ -128,14 +128,13 @@ def _pack_axes(axes: Axes, moves: Transfers) -> Tensor:
     return torch.cat([float32(np.concatenate(arrays)), packed, torch.tensor([_relaxation(axes)])])
 
 
-def _transfer_maps(moves: Transfers) -> Indices:
+def _transfer_maps(moves: Transfers) -> Tensor:
     arrays: list[Indices] = []
     for move in moves[:2]:
         arrays += [move.parent, move.beyond, _first_children(move)]
     if not moves[2].in_pairs:
         arrays += _z_maps(moves[2])
-    maps: Indices = np.concatenate(arrays).astype(np.int32)
-    return maps
+    return torch.from_numpy(np.concatenate(arrays).astype(np.int32))
 
 
 def _first_children(move: Transfer) -> Indices:

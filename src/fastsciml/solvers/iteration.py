@@ -236,9 +236,7 @@ class Iteration:
         start = perf_counter()
         if self.diagonal:
             rows = self.hierarchy.diagonals[0][1]
-            nx, ny, _ = self.hierarchy.padded_shape
-            row_x, row_y = self.hierarchy.maps[0][:nx], self.hierarchy.maps[0][nx : nx + ny]
-            torch.mul(self.residual, rows[row_x[:, None] + row_y], out=self.proposal)
+            torch.mul(self.residual, rows[self.hierarchy.stored_rows(0)], out=self.proposal)
         else:
             multigrid_v_cycle(self.residual, self.proposal, self.hierarchy, self.workspace, cycles)
             self.work.cycles += cycles

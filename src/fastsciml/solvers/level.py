@@ -45,12 +45,10 @@ class LevelDefinition:
             for a, (flat, n) in enumerate(zip(across, (nx, ny), strict=True)):
                 rows = join_rows(flat.reshape(nx + (a == 0), ny + (a == 1), -1), nz).to(dtype)
                 lower[a], upper[a] = lower[a] * rows.narrow(a, 0, n), upper[a] * rows.narrow(a, 1, n)
-            near, far = join_rows(h.z_couplings[l], nz).to(dtype).reshape(2, nx, ny, nz)
+            near, far = join_rows(h.z_couplings[l][:, h.stored_rows(l)], nz).to(dtype)
             even = torch.arange(nz) % 2 == 0
             lower[2], upper[2] = torch.where(even, far, near), torch.where(even, near, far)
-        rows = h.maps[l].long()
-        row = rows[:nx, None] + rows[None, nx : nx + ny]
-        diagonal, inverse = (join_rows(h.diagonals[l][m][row], nz).to(dtype) for m in (0, 1))
+        diagonal, inverse = join_rows(h.diagonals[l][:, h.stored_rows(l)], nz).to(dtype)
         transfers = [_transfer_matrices(move, dtype) for move in h.transfers[l]]
         return LevelDefinition(
             lower=(lower[0], lower[1], lower[2]),
@@ -74,10 +72,19 @@ class LevelDefinition:
         """The mean over each coarse cell; solid cells have no residual."""
         return torch.einsum("ijk,Ii,Jj,Kk->IJK", r * (self.inverse_diagonal > 0), *self.restriction)
 
-    def prolong(self, e: Tensor) -> Tensor:
-        """Linear interpolation; solid cells stay 0."""
-        fine = torch.einsum("IJK,iI,jJ,kK->ijk", e, *self.prolongation)
+    def prolong(self, e: Tensor, unknown: Tensor | None = None) -> Tensor:
+        """Linear interpolation; solid cells stay 0. Given where there is a coarse unknown, it takes the weights of the
+        other coarse cells to those (csrc/multigrid/guess.h).
+        """
+        fine = self._interpolate(e)
+        if unknown is not None:
+            ones = torch.ones_like(e)
+            share = self._interpolate(ones * unknown)
+            fine = torch.where(share > 0, fine * self._interpolate(ones) / share, 0)
         return fine * (self.inverse_diagonal > 0)
+
+    def _interpolate(self, e: Tensor) -> Tensor:
+        return torch.einsum("IJK,iI,jJ,kK->ijk", e, *self.prolongation)
 
 
 def _colours(axes: tuple[Axis, Axis, Axis]) -> list[list[Tensor]]:

@@ -30,6 +30,7 @@ from fastsciml.solvers.result import (
     Seconds,
     StopReason,
 )
+from fastsciml.solvers.scratch import give
 from fastsciml.solvers.system import System, prepare
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class Run:
         self.solver, self.stopping, self.nullspace = solver, stopping, nullspace
         self.progress, self.callback, self.start = progress, callback, start
         self.method = solver._method()
-        self.systems: list[System] = []
+        # The means taken from the right-hand sides, and whether each was rounding.
+        self.means: list[tuple[float, bool]] = []
         self.histories: list[History] = []
         self.seconds = Seconds(0.0, 0.0)
         self.bytes_moved = self.cycles = 0
@@ -113,7 +115,8 @@ class Run:
         samples = b.contiguous().reshape(-1, *solver._grid.extents)
         # Under `torch.func.vmap`, each sample may have several right-hand sides.
         own = [number * len(solver._samples) // len(samples) for number in range(len(samples))]
-        self.systems = [self._prepare(sample, number) for sample, number in zip(samples, own, strict=True)]
+        systems = [self._prepare(sample, number) for sample, number in zip(samples, own, strict=True)]
+        self.means = [(system.mean, system.solvable) for system in systems]
         works = [solver._work(number) for number in dict.fromkeys(own)]
         before = [_cost(work) for work in works]
         middle = perf_counter()
@@ -122,13 +125,14 @@ class Run:
             solution.copy_(guess.reshape(samples.shape))
         with ExitStack() as stack:
             report = self._reporter(stack)
-            for place, (number, system) in enumerate(zip(own, self.systems, strict=True)):
+            for place, (number, system) in enumerate(zip(own, systems, strict=True)):
                 u = self._solve_one(number, system, solution[place], guess is None, report)
                 if u.data_ptr() != solution[place].data_ptr():
                     solution = (
                         u[None] if len(solution) == 1 else solution.index_copy_(0, torch.tensor([place]), u[None])
                     )
         end = perf_counter()
+        give(*[s.b for s, sample in zip(systems, samples, strict=True) if s.b.data_ptr() != sample.data_ptr()])
         spent = [np.subtract(_cost(work), cost) for work, cost in zip(works, before, strict=True)]
         cycles, in_cycles, in_steps, moved = np.sum(spent, axis=0) if spent else (0, 0.0, 0.0, 0)
         self.seconds = Seconds(middle - self.start, end - middle, float(in_cycles), float(in_steps))
@@ -164,14 +168,14 @@ class Run:
             seconds=self.seconds,
             cycles=self.cycles,
             bytes_moved=self.bytes_moved,
-            removed_mean=max((system.mean for system in self.systems), key=abs, default=0.0),
+            removed_mean=max((mean for mean, _ in self.means), key=abs, default=0.0),
             unknowns=self.solver.unknowns * len(self.histories) // len(self.solver._samples),
         )
 
     def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
-        for system in self.systems:
-            if not system.solvable:
-                text = f"solve_poisson: removed the mean {system.mean:.6g} of rhs, with which there is no solution"
+        for mean, is_rounding in self.means:
+            if not is_rounding:
+                text = f"solve_poisson: removed the mean {mean:.6g} of rhs, with which there is no solution"
                 warnings.warn(text, RemovedMeanWarning, stacklevel=stacklevel)
         if not result.converged and result.reason is not StopReason.ONE_PASS:
             warnings.warn(f"solve_poisson: {result}", NotConvergedWarning, stacklevel=stacklevel)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastsciml.solvers.nullspace import NullSpace
+from fastsciml.solvers.scratch import take
 
 # Powers of two: a spacing, a coefficient, and a norm of rhs, within these the kernels take as they are; others are
 # scaled first, so that float32 holds 1/h^2 and float64 the squares. A solution past the last ones is refused.
@@ -26,7 +27,8 @@ class System:
     """What is solved for one sample.
 
     Attributes:
-        b: the right-hand side, 0 where there is no unknown, without the means of free regions, in a unit of its own.
+        b: the right-hand side, 0 where there is no unknown, without the means of free regions, in a unit of its own:
+            the sample itself, or an array that may be given back.
         norm: of b.
         mean: what was taken from the caller's right-hand side.
         solvable: whether that was rounding.
@@ -53,7 +55,10 @@ def prepare(sample: Tensor, unknown: Tensor | None, null_space: NullSpace, width
     Raises:
         ValueError: NaN or Inf, or a solution beyond the dtype's range.
     """
-    b = sample if unknown is None else torch.where(unknown, sample, 0)
+    b = sample
+    if unknown is not None:
+        b = take(*sample.shape, dtype=sample.dtype)
+        torch.where(unknown, sample, sample.new_zeros(()), out=b)
     norm = _norm(b)
     exponent = 0
     if not 2.0 ** -NORM_REACH[b.dtype] < norm < 2.0 ** NORM_REACH[b.dtype]:
