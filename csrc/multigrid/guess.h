@@ -1,5 +1,9 @@
 // The rows from which a pass starts: v + weight P e, with P linear interpolation.
 //
+// A weight above 1 makes up for what averaged residuals miss. Where a cell has not merged, at the end of an odd axis,
+// the correction misses nothing: it counts as it is there, and in the pair beside it with half of the excess. Measured
+// at 63 x 64 x 64 cells: of a residual, five cycles leave 1.1e-10 instead of 4.4e-10.
+//
 // A coarse cell that lies in solid has no unknown and e is 0 there, which says nothing about the fluid beside it: no
 // flow crosses the wall, so that the error hardly changes towards it. Interpolation `around_solid` takes the weights of
 // such cells to the others. Measured on the smoke plume at 128^3: the first cycle leaves 0.023 of the residual instead
@@ -24,17 +28,26 @@ struct Guess {
 
 class GuessRows {
  public:
-  // A row of zeros, an interpolated one with its ghost cells, and what interpolation around solid needs: a row of ones,
-  // two interpolated rows and four coarse ones.
-  static int64_t scratch_floats(const Level& level) { return 10 * level.stride() + 4 * kRowUnit; }
+  // A row of zeros, weights along z, an interpolated row with its ghost cells, and what interpolation around solid
+  // needs: a row of ones, two interpolated rows and four coarse ones.
+  static int64_t scratch_floats(const Level& level) { return 12 * level.stride() + 4 * kRowUnit; }
 
   GuessRows(const Level& level, const Level& coarse, const Guess& guess, float* scratch)
       : level_(level), coarse_(coarse), guess_(guess), zeros_(scratch) {
+    const int64_t stride = level.stride();
     std::fill_n(scratch, scratch_floats(level), 0.0f);
-    ones_ = zeros_ + level.stride();
-    around_ = ones_ + level.stride();
-    natural_ = around_ + 6 * level.stride() + kRowUnit;
-    std::fill_n(ones_, level.stride(), 1.0f);
+    own_ = zeros_ + stride;
+    next_ = own_ + stride;
+    ones_ = next_ + stride;
+    around_ = ones_ + stride;
+    natural_ = around_ + 6 * stride + kRowUnit;
+    std::fill_n(ones_, stride, 1.0f);
+    for (int64_t k = 0; k < level.z.extent; ++k) {
+      const int64_t at = k / 2 + k % 2 * level.half;
+      const float share = emphasis(level.z, parent_along_z(at, k), [&](int64_t K) { return is_single_along_z(K); });
+      own_[at] = share * level.z.own[at];
+      next_[at] = share * level.z.next[at];
+    }
   }
 
   // A padded row; `inverse` is 0 where there is no unknown.
@@ -63,11 +76,11 @@ class GuessRows {
     const int64_t n = level_.half;
     if (level_.z_parent != nullptr) {
       interpolate_natural(natural_, e, coarse_.half);
-      correct_row(level_, even, odd, v, natural_, inverse);
+      correct_row(level_, own_, next_, even, odd, v, natural_, inverse);
     } else if (z.coarsened()) {
       interpolate(e);
-      correct_half(even, v, natural_, natural_ - 1, z.own, z.next, inverse, n);
-      correct_half(odd, v + n, natural_, natural_ + 1, z.own + n, z.next + n, inverse + n, n);
+      correct_half(even, v, natural_, natural_ - 1, own_, next_, inverse, n);
+      correct_half(odd, v + n, natural_, natural_ + 1, own_ + n, next_ + n, inverse + n, n);
     } else {
       correct_half(even, v, e, 0, inverse, n);
       correct_half(odd, v + n, e, n, inverse + n, n);
@@ -104,7 +117,7 @@ class GuessRows {
       float* out = which ? odd : even;
       for (int64_t k = 0; k < half; ++k) {
         const int64_t at = which * half + k;
-        const float all = weight * (level_.z.own[at] + level_.z.next[at]);
+        const float all = weight * (own_[at] + next_[at]);
         const bool has = inverse[at] > 0.0f && shares[at] > 0.0f;
         out[k] = v[at] + (has ? corrections[at] * all / shares[at] : 0.0f);
       }
@@ -117,9 +130,30 @@ class GuessRows {
     const float* i = guess_.e + coarse_.row(ax.parent[x], 0);
     const float* i_next = guess_.e + coarse_.row(ax.beyond[x], 0);
     const int64_t j = coarse_.row(0, ay.parent[y]), j_next = coarse_.row(0, ay.beyond[y]);
-    const float own = guess_.weight * ax.own[x], next = guess_.weight * ax.next[x];
+    const auto share = [this](const Axis& axis, int64_t i) {
+      return emphasis(axis, axis.parent[i], [&](int64_t I) { return axis.first[I + 1] - axis.first[I] == 1; });
+    };
+    const float weight = guess_.weight * share(ax, x) * share(ay, y);
+    const float own = weight * ax.own[x], next = weight * ax.next[x];
     return {{i + j, i + j_next, i_next + j, i_next + j_next},
             {own * ay.own[y], own * ay.next[y], next * ay.own[y], next * ay.next[y]}};
+  }
+
+  // The share of `weight` that counts in the cells of coarse cell I; is_single(I) tells whether that is one cell alone.
+  template <class IsSingle>
+  float emphasis(const Axis& axis, int64_t I, IsSingle is_single) const {
+    if (guess_.weight == 1.0f || !axis.coarsened()) return 1.0f;
+    if (is_single(I)) return 1.0f / guess_.weight;
+    const bool beside = (I > 0 && is_single(I - 1)) || (I + 1 < axis.coarse_extent && is_single(I + 1));
+    return beside ? (1.0f + 0.5f * (guess_.weight - 1.0f)) / guess_.weight : 1.0f;
+  }
+  int64_t parent_along_z(int64_t at, int64_t k) const {
+    if (level_.z_parent != nullptr) return level_.z_parent[at];
+    return level_.z.coarsened() ? k / 2 : k;
+  }
+  bool is_single_along_z(int64_t K) const {
+    if (level_.z_parent == nullptr) return 2 * K + 1 == level_.z.extent;
+    return level_.z_second[K / 2 + K % 2 * coarse_.half] < 0;
   }
 
   void interpolate(const CoarseNeighbours& e) const {
@@ -133,6 +167,8 @@ class GuessRows {
   const Level& coarse_;
   Guess guess_;
   float* zeros_;    // [2 half]
+  float* own_;      // [2 half] } z's weights, with the emphasis
+  float* next_;     // [2 half] }
   float* ones_;     // [2 half]
   float* around_;   // [6, 2 half]
   float* natural_;  // with room for a ghost cell on either side

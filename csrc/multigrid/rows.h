@@ -165,13 +165,14 @@ inline void correct_half(float* __restrict out, const float* __restrict v, const
 }
 
 // The same where z's cells do not merge in pairs: e is a coarse row in the order of k.
-inline void correct_row(const Level& level, float* __restrict out_even, float* __restrict out_odd,
-                        const float* __restrict v, const float* __restrict e, const float* __restrict inverse) {
+inline void correct_row(const Level& level, const float* __restrict own, const float* __restrict next,
+                        float* __restrict out_even, float* __restrict out_odd, const float* __restrict v,
+                        const float* __restrict e, const float* __restrict inverse) {
   for (int64_t which : {0, 1}) {
     float* out = which ? out_odd : out_even;
     for (int64_t m = 0; m < level.half; ++m) {
       const int64_t at = which * level.half + m;
-      const float correction = level.z.own[at] * e[level.z_parent[at]] + level.z.next[at] * e[level.z_beyond[at]];
+      const float correction = own[at] * e[level.z_parent[at]] + next[at] * e[level.z_beyond[at]];
       out[m] = v[at] + (inverse[at] > 0.0f ? correction : 0.0f);
     }
   }

@@ -39,7 +39,8 @@ Level shape_of_level(size_t l, const Ints& extents, const Ints& periodic) {
   for (size_t a = 0; a < 3; ++a) {
     axes[a]->extent = fine[a];
     axes[a]->coarse_extent = coarse[a];
-    axes[a]->periodic = periodic[a] != 0;
+    // A single cell is no neighbour of its own. Were it one, planes that follow each other would have the same colours.
+    axes[a]->periodic = periodic[a] != 0 && fine[a] > 1;
   }
   level.half = half_of(fine[2]);
   return level;

@@ -58,6 +58,17 @@ def test_agrees_with_the_float64_definition(shape, boundary, spacing, masked, th
     check(shape, boundary, spacing, masked)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 2), (2, 2, 3), (5, 7, 9), (8, 4, 20)], ids=str)
+def test_agrees_in_the_constant_that_nothing_fixes(shape):
+    """Periodic levels of a single plane once took red and black for the same: the constant told."""
+    hierarchy, _ = hierarchy_of(shape, "periodic", 1.0, None)
+    rhs = torch.randn(shape, dtype=torch.float64)
+    rhs -= rhs.mean()
+    torch.testing.assert_close(
+        cycle(hierarchy, rhs).double(), multigrid_v_cycle_definition(rhs, hierarchy), rtol=1e-3, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("masked", [None, "scattered", "ball"])
 @pytest.mark.parametrize("boundary", ["neumann", MIXED], ids=str)
 def test_agrees_with_alpha_on_the_diagonal(boundary, masked):

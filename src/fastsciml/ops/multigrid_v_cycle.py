@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from fastsciml.solvers.coarsening import Transfer
     from fastsciml.solvers.hierarchy import Hierarchy
     from fastsciml.solvers.level import LevelDefinition
 
@@ -100,15 +102,27 @@ def v_cycle_from(h: Hierarchy, l: int, v: Tensor | None, f: Tensor) -> Tensor:
     v = _smooth(level, f, v, level.colours, before)
     residual = f - level.apply(v)
     e = v_cycle_from(h, l + 1, None, _restrict_by_adjoint(h, l, residual) if h.symmetric else level.restrict(residual))
-    v = v + correction * prolong(h, l, e)
+    v = v + prolong(h, l, e, correction)
     return _smooth(level, f, v, level.colours[:: -1 if h.symmetric else 1], after)
 
 
-def prolong(h: Hierarchy, l: int, e: Tensor) -> Tensor:
-    """A correction of level l + 1 on level l."""
-    if not h.around_solid or h.symmetric:
-        return h.level(l, e.dtype).prolong(e)
-    return h.level(l, e.dtype).prolong(e, h.level(l + 1, e.dtype).inverse_diagonal > 0)
+def prolong(h: Hierarchy, l: int, e: Tensor, weight: float = 1.0) -> Tensor:
+    """A correction of level l + 1 on level l, times `weight`; csrc/multigrid/guess.h tells where that counts less."""
+    around = h.around_solid and not h.symmetric
+    fine = h.level(l, e.dtype).prolong(e, h.level(l + 1, e.dtype).inverse_diagonal > 0 if around else None)
+    x, y, z = (torch.as_tensor(1 + (weight - 1) * _excess(move), dtype=e.dtype) / weight for move in h.transfers[l])
+    return weight * x[:, None, None] * y[:, None] * z * fine
+
+
+def _excess(move: Transfer) -> npt.NDArray[np.float64]:
+    """[n], the share of a weight's excess over 1 that counts in each cell: 0 in one that has not merged, half in those of
+    the coarse cells beside it.
+    """
+    if not move.coarsens:
+        return np.ones(len(move.parent))
+    single = np.pad(np.bincount(move.parent) == 1, 1)
+    share = np.where(single[1:-1], 0.0, np.where(single[:-2] | single[2:], 0.5, 1.0))
+    return share[move.parent]
 
 
 def _restrict_by_adjoint(h: Hierarchy, l: int, r: Tensor) -> Tensor:
@@ -125,10 +139,14 @@ def schedule(h: Hierarchy, l: int) -> tuple[list[float], list[float], float]:
     """The relaxation of level l's sweeps before and after the coarse correction, as multiples of the level's, and what
     the correction is multiplied by; csrc/multigrid/schedule.h tells why.
     """
-    if h.sweeps == 2 and not h.symmetric:
+    if h.sweeps == 2 and not h.symmetric and h.faces[0].numel():
         if l == 0:
             return [1.065, 0.992], [0.966, 0.833], 1.035
         return [1.137, 0.89, 0.89], [0.951, 0.951, 0.806], 1.0
+    if h.sweeps == 2 and not h.symmetric:
+        if l == 0:
+            return [1.178, 0.984], [0.945, 0.891], 1.017
+        return [1.61, 1.305, 0.83], [0.9, 0.787, 0.748], 1.0
     plain = [1.0] * (h.sweeps + (l > 0))
     return plain, plain, 1.0
 
