@@ -11,7 +11,7 @@ import torch
 
 from fastsciml import PoissonSolver
 from fastsciml.ops import join_rows, multigrid_v_cycle, multigrid_workspace, split_rows
-from fastsciml.ops.huge_pages import empty_in_huge_pages
+from fastsciml.ops.pages import empty_in_huge_pages
 from fastsciml.solvers.iteration import Iteration
 
 from .measure import DisagreementError, Spread, interleave, ratio

@@ -4,7 +4,7 @@
 
 #include <torch/csrc/stable/library.h>
 
-#include "core/huge_pages.h"
+#include "core/pages.h"
 #include "evonorm/operators.h"
 #include "medium/operators.h"
 #include "multigrid/operators.h"
@@ -14,6 +14,9 @@
 STABLE_TORCH_LIBRARY(fastsciml, library) {
   // Backs memory that nobody has touched yet with huge pages
   library.def("advise_huge_pages(Tensor memory) -> ()");
+
+  // Lets the system take memory back that is not needed now; what is in it is then lost
+  library.def("advise_spare(Tensor(a!) memory) -> ()");
 
   // out = A u for the Poisson operator
   library.def(
@@ -105,6 +108,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
 
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("advise_huge_pages", TORCH_BOX(&fastsciml::core::advise_huge_pages));
+  library.impl("advise_spare", TORCH_BOX(&fastsciml::core::advise_spare));
   library.impl("poisson_apply", TORCH_BOX(&fastsciml::poisson::poisson_apply));
   library.impl("poisson_residual_norm", TORCH_BOX(&fastsciml::poisson::poisson_residual_norm));
   library.impl("fast_poisson", TORCH_BOX(&fastsciml::spectral::fast_poisson));

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "core/huge_pages.h"
+#include "core/pages.h"
 #include "core/parallel.h"
 #include "medium/packed.h"
 

@@ -4,7 +4,7 @@
 
 #include <torch/csrc/stable/ops.h>
 
-#include "core/huge_pages.h"
+#include "core/pages.h"
 
 namespace fastsciml::medium {
 namespace {

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "core/cache.h"
-#include "core/huge_pages.h"
+#include "core/pages.h"
 #include "core/parallel.h"
 #include "spectral/axis_transform.h"
 #include "spectral/operators.h"

@@ -47,8 +47,27 @@ def test_a_masked_right_hand_side_is_copied_to_an_array_that_is_kept():
     rhs, solid = torch.randn(8, 12, 10, dtype=torch.float64), torch.rand(8, 12, 10) < 0.1
     given = rhs.clone()
     solver = PoissonSolver((8, 12, 10), solid=solid, method="multigrid")
-    solver.solve(rhs)
+    first = solver.solve(rhs)
     assert torch.equal(rhs, given)
     assert len(scratch._spare[2 * rhs.numel()]) == 1
-    solver.solve(rhs)
+    second = solver.solve(rhs)
+    assert torch.equal(first.solution, second.solution)
     assert len(scratch._spare[2 * rhs.numel()]) == 1
+
+
+@pytest.mark.parametrize("as_numpy", [False, True])
+def test_a_solution_that_nobody_has_any_more_leaves_its_memory_to_the_next(as_numpy):
+    rhs = torch.randn(8, 12, 10, dtype=torch.float64)
+    given = rhs.numpy() if as_numpy else rhs
+    solver = PoissonSolver((8, 12, 10), method="multigrid")
+    first = solver.solve(given).solution
+    view, expected = first[2:4], torch.as_tensor(first).clone()
+    place = torch.as_tensor(first).data_ptr()
+    del first
+    other = solver.solve(2 * given).solution
+    assert torch.as_tensor(other).data_ptr() != place
+    assert torch.equal(torch.as_tensor(view), expected[2:4])
+    del view
+    again = solver.solve(given).solution
+    assert torch.as_tensor(again).data_ptr() == place
+    assert torch.equal(torch.as_tensor(again), expected)

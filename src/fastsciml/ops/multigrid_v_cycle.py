@@ -115,8 +115,8 @@ def prolong(h: Hierarchy, l: int, e: Tensor, weight: float = 1.0) -> Tensor:
 
 
 def _excess(move: Transfer) -> npt.NDArray[np.float64]:
-    """[n], the share of a weight's excess over 1 that counts in each cell: 0 in one that has not merged, half in those of
-    the coarse cells beside it.
+    """[n], the share of a weight's excess over 1 that counts in each cell: none in one that has not merged, half of it
+    in the coarse cells beside that.
     """
     if not move.coarsens:
         return np.ones(len(move.parent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsciml.ops.huge_pages import empty_in_huge_pages
+from fastsciml.ops.pages import empty_in_huge_pages
 
 # Halves of rows are padded to this many floats (kRowUnit in csrc/multigrid/level.h).
 ROW_UNIT = 16

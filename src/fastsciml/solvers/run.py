@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastsciml.ops.huge_pages import empty_in_huge_pages
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.progress import ResidualBar
 from fastsciml.solvers.direct import Direct
@@ -30,7 +29,7 @@ from fastsciml.solvers.result import (
     Seconds,
     StopReason,
 )
-from fastsciml.solvers.scratch import give
+from fastsciml.solvers.scratch import give, take_for_the_caller
 from fastsciml.solvers.system import System, prepare
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Run:
         works = [solver._work(number) for number in dict.fromkeys(own)]
         before = [_cost(work) for work in works]
         middle = perf_counter()
-        solution = empty_in_huge_pages(*samples.shape, dtype=b.dtype)
+        solution = take_for_the_caller(*samples.shape, dtype=b.dtype)
         if guess is not None:
             solution.copy_(guess.reshape(samples.shape))
         with ExitStack() as stack:

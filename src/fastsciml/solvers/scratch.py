@@ -1,19 +1,33 @@
-"""Work arrays of solvers that are gone, kept for the next ones: the first touch of fresh memory costs a solve at 128^3
-a tenth of its time, since the system clears it page by page.
+"""Arrays of solvers that are gone, and of solutions that nobody has any more, kept for the next ones.
+
+The first touch of fresh memory costs a solve a tenth of its time at 128^3 and more than half at 511^3, since the system
+clears it page by page.
+
+While they are kept, the system may take their pages back whenever it runs short (csrc/core/pages.cpp).
 """
 
 from __future__ import annotations
 
 import math
+import os
+import sys
+import weakref
 from collections import defaultdict, deque
 
 import torch
 from torch import Tensor
 
-from fastsciml.ops.huge_pages import empty_in_huge_pages
+from fastsciml.ops.pages import advise_spare, empty_in_huge_pages
 
-# What is kept at most: about the arrays of one solver at 256^3.
-MOST_BYTES = 1 << 28
+
+def _most_bytes() -> int:
+    """What is kept at most: a quarter of the machine's memory; little where the system cannot take it back."""
+    if sys.platform != "linux":
+        return 1 << 28
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
+MOST_BYTES = _most_bytes()
 
 # Flat, as float32, by their number of entries. Each operation on a deque is atomic, whatever thread or destructor it
 # comes from.
@@ -28,6 +42,15 @@ def take(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return empty_in_huge_pages(*shape, dtype=dtype)
 
 
+def take_for_the_caller(*shape: int, dtype: torch.dtype) -> Tensor:
+    """An array with anything in it, that is given back once no tensor or NumPy array shares its memory any more."""
+    array = take(*shape, dtype=dtype)
+    memory = array.numpy()
+    # The result's storage owns `memory`, and `memory` alone.
+    weakref.finalize(memory, give, array).atexit = False
+    return torch.from_numpy(memory)
+
+
 def give(*arrays: Tensor | None) -> None:
     """Arrays that nobody will use again."""
     for array in arrays:
@@ -36,4 +59,5 @@ def give(*arrays: Tensor | None) -> None:
         if array.nbytes + sum(4 * numel * len(kept) for numel, kept in list(_spare.items())) > MOST_BYTES:
             _spare.clear()
         flat = array.view(-1).view(torch.float32)
+        advise_spare(flat)
         _spare[flat.numel()].append(flat)

@@ -1,4 +1,4 @@
-// See huge_pages.cpp; schema in csrc/operators.cpp.
+// See pages.cpp; schemas in csrc/operators.cpp.
 #pragma once
 
 #include "core/tensor.h"
@@ -6,5 +6,7 @@
 namespace fastsciml::core {
 
 void advise_huge_pages(Tensor memory);
+
+void advise_spare(Tensor memory);
 
 }  // namespace fastsciml::core

@@ -11,3 +11,8 @@ def empty_in_huge_pages(*shape: int, dtype: torch.dtype = torch.float32) -> Tens
     tensor = torch.empty(shape, dtype=dtype)
     torch.ops.fastsciml.advise_huge_pages(tensor)
     return tensor
+
+
+def advise_spare(memory: Tensor) -> None:
+    """What is in the memory is no longer needed: the system may take its pages where it runs short, or leave them."""
+    torch.ops.fastsciml.advise_spare(memory)
