@@ -7,7 +7,7 @@ that the obstacles change.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class LevelGeometry:
         z_couplings: float32 [2, 1, 2 half].
         parents: int32 [nx + ny + nz].
         shares: float32, likewise.
+        boxes: by alpha, the maps and the diagonals of the last box on this level, where few of its rows differ.
     """
 
     axes: Axes
@@ -51,6 +52,7 @@ class LevelGeometry:
     z_couplings: Tensor
     parents: Tensor
     shares: Tensor
+    boxes: dict[float, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
     def extents(self) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -69,7 +70,7 @@ class Grid:
 
     given: tuple[Axis, ...]
 
-    @property
+    @cached_property
     def axes(self) -> tuple[Axis, Axis, Axis]:
         flat = Axis(np.ones(1), np.zeros(1), np.full(2, np.inf), periodic=False)
         *first, z = self.given
@@ -91,7 +92,7 @@ class Grid:
         """Whether some end does."""
         return any(axis.fixes_constants for axis in self.given)
 
-    @property
+    @cached_property
     def uniform(self) -> bool:
         """Whether every volume is the same, so that A is symmetric as it stands."""
         return all(bool((axis.widths == axis.widths[0]).all()) for axis in self.given)

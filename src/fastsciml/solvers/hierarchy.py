@@ -21,6 +21,9 @@ from fastsciml.solvers.medium import Medium, UniformMedium
 # red-first order on both sides converges better than the symmetric one.
 SWEEPS = 2
 
+# The diagonals of boxes are kept where no more rows than these differ: on a uniform grid, 9 do.
+BOX_ROWS_KEPT = 64
+
 
 @dataclass(frozen=True)
 class Hierarchy:
@@ -80,11 +83,11 @@ def box_hierarchy(grid: Grid, alpha: float = 0.0, symmetric: bool = False) -> Hi
             cycle from being symmetric to rounding.)
     """
     levels = level_geometry(grid, constant=False)
-    parts = [_box_diagonals(level, alpha) for level in levels]
+    parts = [_box_level(level, alpha) for level in levels]
     return _hierarchy(
         grid,
         levels,
-        maps=[level.maps(stored) for (stored, _), level in zip(parts, levels, strict=True)],
+        maps=[maps for maps, _ in parts],
         diagonals=[diagonals for _, diagonals in parts],
         z_couplings=[level.z_couplings for level in levels],
         faces=[torch.empty(0) for _ in levels],
@@ -164,11 +167,18 @@ def _hierarchy(
     )
 
 
-def _box_diagonals(level: LevelGeometry, alpha: float) -> tuple[Tensor, Tensor]:
-    """Where each row stands among those that differ, and their diagonals."""
+def _box_level(level: LevelGeometry, alpha: float) -> tuple[Tensor, Tensor]:
+    """The maps of a box's level, and the diagonals of the rows that differ."""
+    made = level.boxes.get(alpha)
+    if made is not None:
+        return made
     dx, dy, dz = (np.add(*axis.face_couplings()) for axis in level.axes)
     kinds_x, row_x = np.unique(dx, return_inverse=True)
     kinds_y, row_y = np.unique(dy, return_inverse=True)
     rows = (kinds_x[:, None, None] + kinds_y[None, :, None] + (dz + alpha)).reshape(-1, len(dz))
     stored = (row_x[:, None] * len(kinds_y) + row_y).astype(np.int32).ravel()
-    return torch.from_numpy(stored), diagonal_pair(float32(rows), level.relaxation)
+    made = level.maps(torch.from_numpy(stored)), diagonal_pair(float32(rows), level.relaxation)
+    if len(rows) <= BOX_ROWS_KEPT:
+        level.boxes.clear()
+        level.boxes[alpha] = made
+    return made
