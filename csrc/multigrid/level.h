@@ -64,6 +64,7 @@ struct Level {
   int64_t z_stride;               // 2 half where z's couplings differ from row to row (coarse, masked), else 0
   const float* near_z;            // [1 or rows, 2 half] coupling to the neighbour in z with the same index
   const float* far_z;             // [1 or rows, 2 half] coupling to the other one
+  float uniform_z;                // the coupling of any two neighbours in z, or 0 where it is not one number
   const float* face_x;            // [x + 1, y, 2 half] what the face between (i - 1, j, k) and (i, j, k) conducts per
                                   // unit of its coupling, or null: 1 everywhere
   const float* face_y;            // [x, y + 1, 2 half] likewise between (i, j - 1, k) and (i, j, k)

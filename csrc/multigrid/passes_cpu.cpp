@@ -79,14 +79,14 @@ void store_row(const Level& level, float* row, float* out) {
   std::copy_n(odd, n, out + n);
 }
 
-template <bool kFaces>
+template <Rows kRows>
 void smooth_and_restrict_tile(const Layout& layout, const Level& coarse, std::span<const float> factors,
                               const Guess& guess, const float* f, float* v, float* f_coarse, const Tile& tile,
                               const Layout::Scratch& scratch) {
   const Level& level = layout.level;
   const int64_t last = layout.last;
   const PlaneRing ring(scratch.ring, tile, layout.halo, layout.ring_depth(), level);
-  const Smoother<kFaces> smoother(level, ring, f, guess.zero() ? 0 : 1, 0, factors);
+  const Smoother<kRows> smoother(level, ring, f, guess.zero() ? 0 : 1, 0, factors);
   const GuessRows from(level, coarse, guess, scratch.guess);
   const CoarseRows sums(scratch.coarse, level, coarse, tile);
 
@@ -103,14 +103,14 @@ void smooth_and_restrict_tile(const Layout& layout, const Level& coarse, std::sp
   core::flush_writes();
 }
 
-template <bool kFaces>
+template <Rows kRows>
 void correct_and_smooth_tile(const Layout& layout, const Level& coarse, std::span<const float> factors,
                              bool black_first, const Guess& guess, const float* f, float* z, const Tile& tile,
                              const Layout::Scratch& scratch) {
   const Level& level = layout.level;
   const int64_t last = layout.last;
   const PlaneRing ring(scratch.ring, tile, layout.halo, layout.ring_depth(), level);
-  const Smoother<kFaces> smoother(level, ring, f, 1, black_first ? 1 : 0, factors);
+  const Smoother<kRows> smoother(level, ring, f, 1, black_first ? 1 : 0, factors);
   const GuessRows from(level, coarse, guess, scratch.guess);
 
   const auto work = [&](const Stages& at, int64_t j) {
@@ -143,7 +143,9 @@ void smooth_and_restrict(const Level& level, const Level& coarse, const Schedule
                          const float* f, float* v, float* f_coarse, std::span<float> scratch) {
   const Layout layout(level, last_down(schedule.sweeps(), guess), core::thread_count());
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
-    const auto pass = level.face_x ? smooth_and_restrict_tile<true> : smooth_and_restrict_tile<false>;
+    const auto pass = level.face_x             ? smooth_and_restrict_tile<Rows::weighted>
+                      : level.uniform_z > 0.0f ? smooth_and_restrict_tile<Rows::uniform>
+                                               : smooth_and_restrict_tile<Rows::plain>;
     pass(layout, coarse, schedule.before, guess, f, v, f_coarse, tile, layout.scratch_of(scratch, chunk));
   });
 }
@@ -152,7 +154,9 @@ void correct_and_smooth(const Level& level, const Level& coarse, const Schedule&
                         const Guess& guess, const float* f, float* z, std::span<float> scratch) {
   const Layout layout(level, last_up(schedule.sweeps()), core::thread_count());
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
-    const auto pass = level.face_x ? correct_and_smooth_tile<true> : correct_and_smooth_tile<false>;
+    const auto pass = level.face_x             ? correct_and_smooth_tile<Rows::weighted>
+                      : level.uniform_z > 0.0f ? correct_and_smooth_tile<Rows::uniform>
+                                               : correct_and_smooth_tile<Rows::plain>;
     pass(layout, coarse, schedule.after, black_first, guess, f, z, tile, layout.scratch_of(scratch, chunk));
   });
 }

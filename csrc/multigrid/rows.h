@@ -10,12 +10,9 @@
 namespace fastsciml::multigrid {
 
 // body(weighted), std::true_type or std::false_type. Where all faces conduct 1 both give the same, bit for bit.
-template <bool kFaces = true, class Body>
+template <class Body>
 inline void with_weights(bool weighted, Body body) {
-  if constexpr (kFaces) {
-    if (weighted) return body(std::true_type{});
-  }
-  body(std::false_type{});
+  weighted ? body(std::true_type{}) : body(std::false_type{});
 }
 
 // What stands around half a row: couplings, and the values of the neighbours.

@@ -40,7 +40,7 @@ inline Relaxation relaxation_by(const Level& level, float factor) {
   return {.factor = exact, .keep = 1.0f - step * level.diagonal[at]};
 }
 
-template <bool kFaces>  // whether rows may be weighted
+template <Rows kLevel>  // what the level's rows may ask for
 class Smoother {
  public:
   // f [x, y, 2 half]. Half-sweeps begin at stage `first`, with colour `colour`; factors: one per sweep (schedule.h).
@@ -83,8 +83,8 @@ class Smoother {
       for (int64_t s = at.first; s < at.stop; ++s) half_sweep(s, at.planes[s], j);
       return;
     }
-    if (kFaces && weighted(at, j)) return relax_as<true>(at, j);
-    relax_as<false>(at, j);
+    if constexpr (kLevel != Rows::weighted) return relax_as<kLevel>(at, j);
+    weighted(at, j) ? relax_as<Rows::weighted>(at, j) : relax_as<Rows::plain>(at, j);
   }
 
   // The last half-sweep on row j, stage last - 1, and the residual of the plane below it, stage `last`, share (f - A v)
@@ -97,8 +97,9 @@ class Smoother {
       if (at.has(last)) add_residual(sums.row(at.planes[last], j), at.planes[last], j);
       return;
     }
-    if (kFaces && weighted(at.within(last - 1, last + 1), j)) return finish_as<true>(at, last, j, sums);
-    finish_as<false>(at, last, j, sums);
+    if constexpr (kLevel != Rows::weighted) return finish_as<kLevel>(at, last, j, sums);
+    const bool has_factors = weighted(at.within(last - 1, last + 1), j);
+    has_factors ? finish_as<Rows::weighted>(at, last, j, sums) : finish_as<Rows::plain>(at, last, j, sums);
   }
 
   const float* inverse(int64_t x, int64_t y) const { return level_.inverse_diagonal + level_.diagonal_row(x, y); }
@@ -136,13 +137,14 @@ class Smoother {
   }
 
   // Rows j of kStages planes that follow each other downwards, the first of them at `stage`.
-  template <int kStages, bool kWeighted>
-  Column<kStages, kWeighted> column_of(const Planes* planes, int64_t stage, int64_t which, int64_t j) const {
+  template <int kStages, Rows kRows>
+  Column<kStages, kRows> column_of(const Planes* planes, int64_t stage, int64_t which, int64_t j) const {
     const int64_t y = level_.y.wrap(j), h = which * level_.half, stride = level_.stride();
     const int64_t ring_row = j * v_.row_stride() + PaddedRow::half(level_, which);
     const float* f_row = f_ + y * stride + h;
     const float* inverse_row = level_.inverse_diagonal + h;
-    Column<kStages, kWeighted> column;
+    Column<kStages, kRows> column;
+    column.uniform_z = level_.uniform_z;
     column.row_stride = v_.row_stride();
     column.near = PaddedRow::half(level_, 1 - which) - PaddedRow::half(level_, which);
     column.far = column.near + (which ? 1 : -1);
@@ -154,56 +156,56 @@ class Smoother {
       column.v[k + 1] = planes[k].here + ring_row;
       column.f[k] = f_row + planes[k].first_row;
       const int32_t stored = planes[k].stored[y];
-      column.inverse[k] = inverse_row + (kWeighted && stored < 0 ? ~stored : stored) * stride;
+      column.inverse[k] = inverse_row + (kRows == Rows::weighted && stored < 0 ? ~stored : stored) * stride;
       column.lower_x[k] = planes[k].lower_x;
       column.upper_x[k] = planes[k].upper_x;
       column.relaxation[k] = relaxation_of(stage + k);
-      if (kWeighted || k == 0) column.row[k] = row_couplings<kWeighted>(level_, planes[k].x, y, which);
+      if (kRows == Rows::weighted || k == 0) column.row[k] = row_couplings<kRows>(level_, planes[k].x, y, which);
     }
     column.v[kStages + 1] = planes[kStages - 1].here + planes[kStages - 1].below + ring_row;
     return column;
   }
 
-  template <bool kWeighted>
+  template <Rows kRows>
   void relax_as(const Stages& at, int64_t j) const {
     switch (at.count()) {
       case 0:
         return;
       case 1:
-        return relax_rows<1, kWeighted>(at, j);
+        return relax_rows<1, kRows>(at, j);
       case 2:
-        return relax_rows<2, kWeighted>(at, j);
+        return relax_rows<2, kRows>(at, j);
       case 3:
-        return relax_rows<3, kWeighted>(at, j);
+        return relax_rows<3, kRows>(at, j);
       case 4:
-        return relax_rows<4, kWeighted>(at, j);
+        return relax_rows<4, kRows>(at, j);
       default:
-        relax_as<kWeighted>(at.within(at.first, at.first + 4), j);
-        relax_as<kWeighted>(at.within(at.first + 4, at.stop), j);
+        relax_as<kRows>(at.within(at.first, at.first + 4), j);
+        relax_as<kRows>(at.within(at.first + 4, at.stop), j);
     }
   }
 
-  template <int kStages, bool kWeighted>
+  template <int kStages, Rows kRows>
   void relax_rows(const Stages& at, int64_t j) const {
     const Planes* planes = at.planes + at.first;
     const int64_t which = half_of_colour(colour_of(at.first), planes[0].x, level_.y.wrap(j));
-    relax_column<kStages, kWeighted>(column_of<kStages, kWeighted>(planes, at.first, which, j), level_.half);
+    relax_column(column_of<kStages, kRows>(planes, at.first, which, j), level_.half);
     for (int k = 0; k < kStages; ++k) PaddedRow::wrap_ends(level_, row(planes[k], j));
   }
 
-  template <bool kWeighted, class Sums>
+  template <Rows kRows, class Sums>
   void finish_as(const Stages& at, int64_t last, int64_t j, const Sums& sums) const {
     const bool relax = at.has(last - 1), red = at.has(last), black = relax && sums.has(at.planes[last - 1], j);
     const Planes* planes = at.planes + last - 1;
-    if (relax && black && red) return finish_rows<true, true, true, kWeighted>(planes, last - 1, j, sums);
-    if (relax && black) return finish_rows<true, true, false, kWeighted>(planes, last - 1, j, sums);
-    if (relax && red) return finish_rows<true, false, true, kWeighted>(planes, last - 1, j, sums);
-    if (red) return finish_rows<false, false, true, kWeighted>(planes, last - 1, j, sums);
-    if (relax) return finish_rows<true, false, false, kWeighted>(planes, last - 1, j, sums);
+    if (relax && black && red) return finish_rows<true, true, true, kRows>(planes, last - 1, j, sums);
+    if (relax && black) return finish_rows<true, true, false, kRows>(planes, last - 1, j, sums);
+    if (relax && red) return finish_rows<true, false, true, kRows>(planes, last - 1, j, sums);
+    if (red) return finish_rows<false, false, true, kRows>(planes, last - 1, j, sums);
+    if (relax) return finish_rows<true, false, false, kRows>(planes, last - 1, j, sums);
   }
 
   // planes: of the last half-sweep, then of the residual.
-  template <bool kRelax, bool kBlack, bool kRed, bool kWeighted, class Sums>
+  template <bool kRelax, bool kBlack, bool kRed, Rows kRows, class Sums>
   void finish_rows(const Planes* planes, int64_t stage, int64_t j, const Sums& sums) const {
     const int64_t y = level_.y.wrap(j);
     // Where one of the two is not at work, the other stands in.
@@ -213,7 +215,7 @@ class Smoother {
     const int64_t which = kRelax ? half_of_colour(1, relaxed.x, y) : half_of_colour(0, finished.x, y);
     const int64_t h = which * level_.half;
     prefetch_diagonal(level_.diagonal, relaxed.x, y);
-    Column<2, kWeighted> column = column_of<2, kWeighted>(both, stage, which, j);
+    Column<2, kRows> column = column_of<2, kRows>(both, stage, which, j);
     if constexpr (!kRelax) column.v[1] = column.v[0];
     if constexpr (!kRed) column.v[2] = column.v[1] + relaxed.below;
     const auto residuals = [&](const Planes& of) {
@@ -221,8 +223,8 @@ class Smoother {
                          .diagonal = level_.diagonal + level_.diagonal_row(of.x, y) + h,
                          .share = level_.x.share[of.x] * level_.y.share[y]};
     };
-    finish_column<kRelax, kBlack, kRed, kWeighted>(column, kBlack ? residuals(relaxed) : ResidualRow{},
-                                                   kRed ? residuals(finished) : ResidualRow{}, level_.half);
+    finish_column<kRelax, kBlack, kRed>(column, kBlack ? residuals(relaxed) : ResidualRow{},
+                                        kRed ? residuals(finished) : ResidualRow{}, level_.half);
     if constexpr (kRelax) PaddedRow::wrap_ends(level_, row(relaxed, j));
   }
 

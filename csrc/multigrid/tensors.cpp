@@ -27,6 +27,20 @@ class Reader {
   std::span<const T> values_;
 };
 
+// Level's uniform_z.
+float uniform_coupling(const Level& level) {
+  const int64_t n = level.z.extent;
+  if (level.z_stride != 0 || n < 2) return 0.0f;
+  const float coupling = level.near_z[0];
+  for (int64_t k = 0; k < n; ++k) {
+    const int64_t at = k / 2 + k % 2 * level.half;
+    const float lower = k % 2 ? level.near_z[at] : level.far_z[at], upper = k % 2 ? level.far_z[at] : level.near_z[at];
+    const bool first = k == 0 && !level.z.periodic, last = k + 1 == n && !level.z.periodic;
+    if ((!first && lower != coupling) || (!last && upper != coupling)) return 0.0f;
+  }
+  return coupling;
+}
+
 }  // namespace
 
 // The shape of level l; one past the last level repeats it, so that the last level is not coarsened.
@@ -84,6 +98,7 @@ Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelT
   level.near_z = static_cast<const float*>(tensors.z_couplings.data_ptr());
   level.far_z = level.near_z + tensors.z_couplings.numel() / 2;
   level.z_stride = tensors.z_couplings.numel() == 2 * stride ? 0 : stride;
+  level.uniform_z = uniform_coupling(level);
   if (tensors.faces != nullptr && tensors.faces->numel() > 0) {
     level.face_x = static_cast<const float*>(tensors.faces->data_ptr());
     level.face_y = level.face_x + (nx + 1) * ny * stride;

@@ -183,7 +183,7 @@ def test_growth_without_memory_is_not_judged(monkeypatch):
 def test_growth_is_seconds_per_unknown_of_the_worst_size():
     problems = [Problem(np.zeros((n, 1, 1)), centering="vertex") for n in (1, 2, 4)]
     growth = poisson_growth.Growth(
-        problems, [Timing(seconds, None) for seconds in ([1.0, 2.0], [3.0, 6.0], [4.4, 8.8])]
+        problems, [Timing(seconds, None) for seconds in ([1.0, 2.0], [3.0, 6.0], [4.4, 8.8])], first=9.0
     )
     assert growth.worst == Spread.of([1.5])
     assert growth.of(2).median == pytest.approx(1.1)
