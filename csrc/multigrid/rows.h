@@ -9,7 +9,7 @@
 
 namespace fastsciml::multigrid {
 
-// body(weighted), std::true_type or std::false_type. Where all faces conduct 1 both give the same, bit for bit.
+// body(weighted), std::true_type or std::false_type.
 template <class Body>
 inline void with_weights(bool weighted, Body body) {
   weighted ? body(std::true_type{}) : body(std::false_type{});

@@ -83,8 +83,11 @@ class Smoother {
       for (int64_t s = at.first; s < at.stop; ++s) half_sweep(s, at.planes[s], j);
       return;
     }
-    if constexpr (kLevel != Rows::weighted) return relax_as<kLevel>(at, j);
-    weighted(at, j) ? relax_as<Rows::weighted>(at, j) : relax_as<Rows::plain>(at, j);
+    if constexpr (kLevel == Rows::weighted) {
+      weighted(at, j) ? relax_as<Rows::weighted>(at, j) : relax_as<Rows::plain>(at, j);
+    } else {
+      relax_as<kLevel>(at, j);
+    }
   }
 
   // The last half-sweep on row j, stage last - 1, and the residual of the plane below it, stage `last`, share (f - A v)
@@ -97,9 +100,12 @@ class Smoother {
       if (at.has(last)) add_residual(sums.row(at.planes[last], j), at.planes[last], j);
       return;
     }
-    if constexpr (kLevel != Rows::weighted) return finish_as<kLevel>(at, last, j, sums);
-    const bool has_factors = weighted(at.within(last - 1, last + 1), j);
-    has_factors ? finish_as<Rows::weighted>(at, last, j, sums) : finish_as<Rows::plain>(at, last, j, sums);
+    if constexpr (kLevel == Rows::weighted) {
+      const bool has_factors = weighted(at.within(last - 1, last + 1), j);
+      has_factors ? finish_as<Rows::weighted>(at, last, j, sums) : finish_as<Rows::plain>(at, last, j, sums);
+    } else {
+      finish_as<kLevel>(at, last, j, sums);
+    }
   }
 
   const float* inverse(int64_t x, int64_t y) const { return level_.inverse_diagonal + level_.diagonal_row(x, y); }
@@ -119,7 +125,8 @@ class Smoother {
     core::prefetch_into_l2(level_.face_y + row + x * n, n);
   }
 
-  // Whether a row of these stages' planes is weighted.
+  // Whether a row of these stages' planes is weighted. Then all of them are taken so: where faces conduct 1, that gives
+  // the same to the bit, whatever stages a tile brings together.
   bool weighted(const Stages& at, int64_t j) const {
     const int64_t y = level_.y.wrap(j);
     int32_t all = 0;

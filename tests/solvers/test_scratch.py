@@ -20,9 +20,11 @@ def test_what_was_given_is_taken_again():
 
 
 def test_no_more_is_kept_than_was_said(monkeypatch):
-    monkeypatch.setattr(scratch, "MOST_BYTES", 1000)
-    scratch.give(*[torch.empty(n) for n in (100, 120, 130, 300)])
-    assert [[array.numel() for array in kept] for kept in scratch._spare.values()] == [[130]]
+    monkeypatch.setattr(scratch, "LARGE", 4000)
+    monkeypatch.setattr(scratch, "MOST_BYTES", 10000)
+    monkeypatch.setattr(scratch, "MOST_BYTES_IN_SMALL", 1000)
+    scratch.give(*[torch.empty(n) for n in (100, 1000, 120, 1400, 130, 300, 1200, 2600)])
+    assert sorted(array.numel() for kept in scratch._spare.values() for array in kept) == [130, 1200]
 
 
 def test_a_solver_that_is_gone_leaves_its_arrays_to_the_next():

@@ -3,7 +3,7 @@
 The first touch of fresh memory costs a solve a tenth of its time at 128^3 and more than half at 511^3, since the system
 clears it page by page.
 
-While they are kept, the system may take their pages back whenever it runs short (csrc/core/pages.cpp).
+While they are kept, the system may take the pages of large ones back whenever it runs short (csrc/core/pages.cpp).
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from torch import Tensor
 
 from fastsciml.ops.pages import advise_spare, empty_in_huge_pages
 
+# Arrays from this size on are large: the system can take their pages back.
+LARGE = 1 << 22
+
 
 def _most_bytes() -> int:
-    """What is kept at most: a quarter of the machine's memory; little where the system cannot take it back."""
+    """What is kept at most in large arrays: a quarter of the machine's memory; less where no system takes them back."""
     if sys.platform != "linux":
         return 1 << 28
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 
 
 MOST_BYTES = _most_bytes()
+MOST_BYTES_IN_SMALL = 1 << 26
 
 # Flat, as float32, by their number of entries. Each operation on a deque is atomic, whatever thread or destructor it
 # comes from.
@@ -54,10 +58,16 @@ def take_for_the_caller(*shape: int, dtype: torch.dtype) -> Tensor:
 def give(*arrays: Tensor | None) -> None:
     """Arrays that nobody will use again."""
     for array in arrays:
-        if array is None or array.nbytes > MOST_BYTES:
+        if array is None:
             continue
-        if array.nbytes + sum(4 * numel * len(kept) for numel, kept in list(_spare.items())) > MOST_BYTES:
-            _spare.clear()
+        large = array.nbytes >= LARGE
+        most = MOST_BYTES if large else MOST_BYTES_IN_SMALL
+        if array.nbytes > most:
+            continue
+        alike = [(numel, kept) for numel, kept in list(_spare.items()) if (4 * numel >= LARGE) == large]
+        if array.nbytes + sum(4 * numel * len(kept) for numel, kept in alike) > most:
+            for numel, _ in alike:
+                _spare.pop(numel, None)
         flat = array.view(-1).view(torch.float32)
         advise_spare(flat)
         _spare[flat.numel()].append(flat)
