@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "cuda_host/rules.h"
 #include "poisson/apply.cuh"
 
 namespace py = pybind11;
@@ -60,4 +61,6 @@ PYBIND11_MODULE(fastsciml_cuda_host, module) {
   fastsciml::bind_poisson_apply<double>(module);
   module.def("number_threads", &fastsciml::number_threads, py::arg("out").noconvert(), py::arg("blocks"),
              py::arg("threads"));
+  py::module_ rules = module.def_submodule("rules");
+  fastsciml::bind_rules(rules);
 }

@@ -1,0 +1,10 @@
+// See rules.cpp.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastsciml {
+
+void bind_rules(pybind11::module_& module);
+
+}  // namespace fastsciml
