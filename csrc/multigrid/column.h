@@ -7,7 +7,7 @@
 //
 //   loads per cell updated, of constant coefficient: 6 + 4 / stages, where half-sweeps one by one take 11; measured
 //   with one thread at 128^3, a V-cycle's two passes over the finest level take 5.6 ms instead of 6.6
-// Where z's coupling is one number, two loads fewer: a V-cycle at 128^3 takes 3.6 ms instead of 4.1 with two threads.
+// Where z's coupling is one number, two loads fewer: a V-cycle at 128^3 takes 3.8 ms instead of 4.1 with two threads.
 #pragma once
 
 #include "multigrid/rows.h"

@@ -37,8 +37,8 @@ Progress = Callable[[int, float], object]
 Watch = Callable[[int, float, Tensor], object]
 
 # A plain iteration whose cycles each leave more than this share of the residual is the last plain one, unless what they
-# leave is float32 rounding: of the solution's curvature, below so many roundings of the diagonal times the correction.
-# Measured on smooth and rough right-hand sides: 0.3 to 1.1 where it is rounding, 30 and more where it is not.
+# leave is rounding: less than so many roundings to float32 of the diagonal times the correction. Measured on smooth and
+# rough right-hand sides: 0.3 to 1.1 of them where it is rounding, 30 and more where cycles are slow.
 ACCELERATE = 0.02
 ROUNDED = 2.0
 # A plain iteration takes up to so many V-cycles at once, all in float32: three leave of a white-noise residual what is
