@@ -23,7 +23,7 @@ sanitize: .venv/ready-for-tests
 	$(checked_build)
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow"
+	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow" -k "not cuda-host"
 
 # And those on two threads in one that sees races, where every loop has two, however short. Reports are in build/threads.
 threads: .venv/ready-for-tests
@@ -31,7 +31,7 @@ threads: .venv/ready-for-tests
 	rm -f build/threads/report.*
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/threads/lib LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/tests/threads.supp log_path=$(CURDIR)/build/threads/report" \
-	  $(BIN)/python -m pytest tests/ops -m "not slow" -k "two-threads or test_poisson_apply"
+	  $(BIN)/python -m pytest tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not cuda-host"
 
 sanitize: SANITIZERS := address,undefined
 threads: SANITIZERS := thread

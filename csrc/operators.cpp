@@ -81,7 +81,7 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces) -> Tensor");
   library.def(
       "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor? p, Tensor(c!) r, Tensor f, Tensor couplings, "
-      "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, float length, float beta, float scale, "
+      "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, Tensor lengths, float scale, "
       "bool from_zero) -> Tensor");
 
   // EvoNorm with group statistics, (y, statistics); its gradient, (dx, gradients of bias, weight and v)

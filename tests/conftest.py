@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from cuda_on_host import HostOperators
 
 if not torch.cuda.is_available():
     # It counts when triton is imported, which torch may do in any test.
@@ -16,12 +17,16 @@ if not torch.cuda.is_available():
 # tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+DEVICES = ["cpu", "cuda-host", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(params=DEVICES)
-def device(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where a test's tensors are. On cuda-host that is the CPU, and the CUDA operators run on the host runtime."""
+    if request.param != "cuda-host":
+        return str(request.param)
+    monkeypatch.setattr(torch.ops, "fastsciml", HostOperators())
+    return "cpu"
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "core/memory.h"
+
 namespace fastsciml::core {
 
 using torch::headeronly::ScalarType;
@@ -27,6 +29,11 @@ inline void check_same_shape(const Tensor& a, const Tensor& b, const char* op, c
   check(same, op, name, "have the shape of the other tensors");
 }
 
+inline void check_same_device(const Tensor& tensor, const Tensor& other, const char* op, const char* name) {
+  check(tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, name,
+        "be on the device of the other tensors");
+}
+
 template <class T>
 const T* data(const Tensor& tensor) {
   return static_cast<const T*>(tensor.data_ptr());
@@ -35,6 +42,17 @@ const T* data(const Tensor& tensor) {
 template <class T>
 T* mutable_data(const Tensor& tensor) {
   return static_cast<T*>(tensor.data_ptr());
+}
+
+// A tensor's memory as kernels see it that may run on a device.
+template <class T>
+Memory<const T> memory(const Tensor& tensor) {
+  return memory(data<T>(tensor), tensor.numel());
+}
+
+template <class T>
+Memory<T> mutable_memory(const Tensor& tensor) {
+  return memory(mutable_data<T>(tensor), tensor.numel());
 }
 
 }  // namespace fastsciml::core

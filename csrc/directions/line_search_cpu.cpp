@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "core/tensor.h"
-#include "directions/operators.h"
+#include "directions/tensors.h"
 #include "multigrid/rows.h"
 
 namespace fastsciml::directions {
@@ -81,7 +80,9 @@ Products row_products(const Level& level, const float* z, const float* p, const 
 
 Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints periodic, Tensor axes, Tensor maps,
                              Tensor diagonals, Tensor z_couplings, Tensor faces) {
-  const Level level = multigrid::level_of(0, extents, periodic, {axes, maps, diagonals, z_couplings, &faces});
+  const multigrid::LevelTensors tensors{axes, maps, diagonals, z_couplings, &faces};
+  check_line_search(z, p, r, extents, tensors);
+  const Level level = multigrid::level_of(0, extents, periodic, tensors);
   const auto* zs = core::data<float>(z);
   const auto* ps = core::data<float>(p);
   const auto* rs = core::data<float>(r);

@@ -26,11 +26,11 @@ Tensor conjugate_line_search(Tensor z, Tensor p, Tensor r, Ints extents, Ints pe
                              Tensor diagonals, Tensor z_couplings, Tensor faces);
 
 // z += beta p, u += length z (u = length z from zero), r = scale (f - A u); returns ||f - A u||^2, float64 [1]. So z
-// becomes the next p.
+// becomes the next p. lengths, float64 [2]: length, beta; where beta is 0, z stays as it is, and p may be missing.
 // couplings, faces, coefficient and alpha as in poisson/operators.h.   Moves 8 bytes per unknown (16 with a beta), and
 // 24 (float64) or 12 (float32) more for u and f.
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
                                 Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                std::optional<Tensor> alpha, double length, double beta, double scale, bool from_zero);
+                                std::optional<Tensor> alpha, Tensor lengths, double scale, bool from_zero);
 
 }  // namespace fastsciml::directions

@@ -11,10 +11,9 @@
 
 #include "core/cache.h"
 #include "core/parallel.h"
-#include "directions/operators.h"
+#include "directions/tensors.h"
 #include "multigrid/split_row.h"
 #include "poisson/row.h"
-#include "poisson/tensors.h"
 
 namespace fastsciml::directions {
 namespace {
@@ -142,7 +141,7 @@ double run(const Step<T>& step, Features... features) {
 
 template <class T>
 double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, const Tensor& f,
-               const poisson::Operator& a, double length, double beta, double scale, bool from_zero) {
+               const poisson::Operator& a, const double* lengths, double scale, bool from_zero) {
   const Step<T> step{.grid = poisson::grid_of<T>(a, u.size(0), u.size(1), u.size(2)),
                      .half = multigrid::half_of(u.size(2)),
                      .u = core::mutable_data<T>(u),
@@ -150,8 +149,8 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
                      .direction = core::mutable_data<float>(z),
                      .p = p ? core::data<float>(*p) : nullptr,
                      .r = core::mutable_data<float>(r),
-                     .length = static_cast<T>(length),
-                     .beta = static_cast<float>(beta),
+                     .length = static_cast<T>(lengths[0]),
+                     .beta = static_cast<float>(lengths[1]),
                      .scale = static_cast<T>(scale),
                      .from_zero = from_zero};
   return poisson::with_features(step.grid, [&](auto... features) { return run(step, features...); });
@@ -161,13 +160,14 @@ double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, 
 
 Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
                                 Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                std::optional<Tensor> alpha, double length, double beta, double scale, bool from_zero) {
-  STD_TORCH_CHECK(p || beta == 0.0, "conjugate_direction_step: p is missing, and beta is not 0");
+                                std::optional<Tensor> alpha, Tensor lengths, double scale, bool from_zero) {
   const poisson::Operator a{couplings, periodic, faces, coefficient, alpha};
-  poisson::check_operator("conjugate_direction_step", u.scalar_type(), u.size(0), u.size(1), u.size(2), a);
+  check_step(u, z, p, r, f, a, lengths);
+  const auto* both = core::data<double>(lengths);
+  STD_TORCH_CHECK(p || both[1] == 0.0, "conjugate_direction_step: p is missing, and beta is not 0");
   const bool is_double = u.scalar_type() == core::ScalarType::Double;
-  const double squared = is_double ? step_of<double>(u, z, p, r, f, a, length, beta, scale, from_zero)
-                                   : step_of<float>(u, z, p, r, f, a, length, beta, scale, from_zero);
+  const double squared = is_double ? step_of<double>(u, z, p, r, f, a, both, scale, from_zero)
+                                   : step_of<float>(u, z, p, r, f, a, both, scale, from_zero);
   Tensor norm = torch::stable::new_empty(u, {1}, core::ScalarType::Double);
   *core::mutable_data<double>(norm) = squared;
   return norm;

@@ -11,6 +11,7 @@
 
 #include "core/parallel.h"
 #include "medium/operators.h"
+#include "medium/region_means.h"
 
 namespace fastsciml::medium {
 namespace {
@@ -78,32 +79,24 @@ void project(T* values, const int32_t* region, double* means, const double* size
       cells, 1, [&](int64_t from, int64_t to) { subtract(values + from, region + from, means, regions, to - from); });
 }
 
-void check_regions(const int32_t* region, int64_t cells, int64_t regions, const char* op) {
+void check_regions(const int32_t* region, int64_t cells, int64_t regions) {
   int32_t largest = -1;
 #pragma omp simd reduction(max : largest)
   for (int64_t m = 0; m < cells; ++m) largest = std::max(largest, region[m]);
-  core::check(largest < regions, op, "region", "be below the number of sizes");
+  core::check(largest < regions, "subtract_region_means", "region", "be below the number of sizes");
 }
 
 }  // namespace
 
 Tensor subtract_region_means(Tensor values, Tensor region, Tensor sizes) {
-  constexpr const char* op = "subtract_region_means";
-  const auto type = values.scalar_type();
-  const bool single = type == core::ScalarType::Float;
-  core::check(single || type == core::ScalarType::Double, op, "values", "be float32 or float64");
-  core::check_contiguous(values, type, op, "values");
-  core::check_contiguous(region, core::ScalarType::Int, op, "region");
-  core::check_contiguous(sizes, core::ScalarType::Double, op, "sizes");
+  check_region_means(values, region, sizes);
   const int64_t cells = values.numel(), regions = sizes.numel();
-  core::check(region.numel() == cells, op, "region", "have one entry per value");
-  core::check(regions > 0, op, "sizes", "not be empty");
   Tensor means = torch::stable::new_empty(sizes, {regions}, core::ScalarType::Double);
   const auto* regions_of = core::data<int32_t>(region);
-  check_regions(regions_of, cells, regions, op);
+  check_regions(regions_of, cells, regions);
   auto* out = core::mutable_data<double>(means);
   const auto* counts = core::data<double>(sizes);
-  if (single)
+  if (values.scalar_type() == core::ScalarType::Float)
     project(core::mutable_data<float>(values), regions_of, out, counts, regions, cells);
   else
     project(core::mutable_data<double>(values), regions_of, out, counts, regions, cells);

@@ -18,8 +18,7 @@ void cycle(const Hierarchy& hierarchy, size_t l, const Guess& guess, const float
   float* v = hierarchy.storage[l].smoothed;
   float* f_coarse = hierarchy.storage[l + 1].rhs;
   float* e = hierarchy.storage[l + 1].correction;
-  const bool conducts = hierarchy.levels[0].face_x != nullptr;
-  const Schedule schedule = schedule_on(l == 0, hierarchy.sweeps, hierarchy.symmetric, conducts);
+  const Schedule schedule = schedule_on(l == 0, hierarchy.sweeps, hierarchy.symmetric, hierarchy.conducts());
   smooth_and_restrict(level, coarse, schedule, guess, f, v, f_coarse, hierarchy.scratch);
   if (hierarchy.symmetric) {
     // z is free until the way up.

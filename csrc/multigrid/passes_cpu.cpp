@@ -141,23 +141,25 @@ int64_t scratch_floats(const Level& level, int64_t sweeps, int64_t threads) {
 
 void smooth_and_restrict(const Level& level, const Level& coarse, const Schedule& schedule, const Guess& guess,
                          const float* f, float* v, float* f_coarse, std::span<float> scratch) {
-  const Layout layout(level, last_down(schedule.sweeps(), guess), core::thread_count());
+  const Layout layout(level, last_down(schedule.sweeps, guess), core::thread_count());
+  const auto sweeps = static_cast<size_t>(schedule.sweeps);
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
     const auto pass = level.face_x             ? smooth_and_restrict_tile<Rows::weighted>
                       : level.uniform_z > 0.0f ? smooth_and_restrict_tile<Rows::uniform>
                                                : smooth_and_restrict_tile<Rows::plain>;
-    pass(layout, coarse, schedule.before, guess, f, v, f_coarse, tile, layout.scratch_of(scratch, chunk));
+    pass(layout, coarse, {schedule.before, sweeps}, guess, f, v, f_coarse, tile, layout.scratch_of(scratch, chunk));
   });
 }
 
 void correct_and_smooth(const Level& level, const Level& coarse, const Schedule& schedule, bool black_first,
                         const Guess& guess, const float* f, float* z, std::span<float> scratch) {
-  const Layout layout(level, last_up(schedule.sweeps()), core::thread_count());
+  const Layout layout(level, last_up(schedule.sweeps), core::thread_count());
+  const auto sweeps = static_cast<size_t>(schedule.sweeps);
   layout.tiling.for_each_tile([&](int64_t chunk, const Tile& tile) {
     const auto pass = level.face_x             ? correct_and_smooth_tile<Rows::weighted>
                       : level.uniform_z > 0.0f ? correct_and_smooth_tile<Rows::uniform>
                                                : correct_and_smooth_tile<Rows::plain>;
-    pass(layout, coarse, schedule.after, black_first, guess, f, z, tile, layout.scratch_of(scratch, chunk));
+    pass(layout, coarse, {schedule.after, sweeps}, black_first, guess, f, z, tile, layout.scratch_of(scratch, chunk));
   });
 }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "multigrid/level.h"
+#include "multigrid/relaxation.h"
 
 namespace fastsciml::multigrid {
 
@@ -65,11 +66,6 @@ inline HalfStencil couplings_of(const Level& level, int64_t x, int64_t y, int64_
   }
   return s;
 }
-
-// Over-relaxation of a half-sweep as a multiple of the level's, and the share of v that it keeps.
-struct Relaxation {
-  float factor, keep;
-};
 
 // v = relaxation f / d: the first half-sweep from a zero guess.
 inline void start_half(float* __restrict v, const float* __restrict f, const float* __restrict inverse, float factor,

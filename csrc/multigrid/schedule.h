@@ -15,33 +15,37 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+
+#include "core/memory.h"
 
 namespace fastsciml::multigrid {
 
-struct Schedule {
-  std::vector<float> before, after;  // per sweep, the relaxation as a multiple of the level's
-  float correction;                  // what the coarse correction is multiplied by
+// On the finest level one less.
+inline constexpr int64_t kMostSweeps = 16;
 
-  int64_t sweeps() const { return static_cast<int64_t>(before.size()); }
+struct Schedule {
+  int64_t sweeps;
+  float before[kMostSweeps], after[kMostSweeps];  // per sweep, the relaxation as a multiple of the level's
+  float correction;                               // what the coarse correction is multiplied by
 };
 
 // The sweeps on a level, of which `sweeps` are wanted on the finest.
-inline int64_t sweeps_on(bool finest, int64_t sweeps) { return finest ? sweeps : sweeps + 1; }
+FASTSCIML_HOST_DEVICE inline int64_t sweeps_on(bool finest, int64_t sweeps) { return finest ? sweeps : sweeps + 1; }
 
 // `conducts`: with a coefficient. A symmetric cycle's sweeps must mirror each other; other numbers of sweeps were not
 // tuned.
-inline Schedule schedule_on(bool finest, int64_t sweeps, bool symmetric, bool conducts) {
+FASTSCIML_HOST_DEVICE inline Schedule schedule_on(bool finest, int64_t sweeps, bool symmetric, bool conducts) {
   if (sweeps == 2 && !symmetric && conducts) {
-    if (finest) return {.before = {1.065f, 0.992f}, .after = {0.966f, 0.833f}, .correction = 1.035f};
-    return {.before = {1.137f, 0.89f, 0.89f}, .after = {0.951f, 0.951f, 0.806f}, .correction = 1.0f};
+    if (finest) return {.sweeps = 2, .before = {1.065f, 0.992f}, .after = {0.966f, 0.833f}, .correction = 1.035f};
+    return {.sweeps = 3, .before = {1.137f, 0.89f, 0.89f}, .after = {0.951f, 0.951f, 0.806f}, .correction = 1.0f};
   }
   if (sweeps == 2 && !symmetric) {
-    if (finest) return {.before = {1.178f, 0.984f}, .after = {0.945f, 0.891f}, .correction = 1.017f};
-    return {.before = {1.61f, 1.305f, 0.83f}, .after = {0.9f, 0.787f, 0.748f}, .correction = 1.0f};
+    if (finest) return {.sweeps = 2, .before = {1.178f, 0.984f}, .after = {0.945f, 0.891f}, .correction = 1.017f};
+    return {.sweeps = 3, .before = {1.61f, 1.305f, 0.83f}, .after = {0.9f, 0.787f, 0.748f}, .correction = 1.0f};
   }
-  const std::vector<float> plain(static_cast<size_t>(sweeps_on(finest, sweeps)), 1.0f);
-  return {.before = plain, .after = plain, .correction = 1.0f};
+  Schedule plain{.sweeps = sweeps_on(finest, sweeps), .before = {}, .after = {}, .correction = 1.0f};
+  for (int64_t s = 0; s < plain.sweeps; ++s) plain.before[s] = plain.after[s] = 1.0f;
+  return plain;
 }
 
 }  // namespace fastsciml::multigrid

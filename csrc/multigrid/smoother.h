@@ -5,40 +5,18 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <span>
 
 #include "core/cache.h"
 #include "multigrid/column.h"
 #include "multigrid/guess.h"
+#include "multigrid/relaxation.h"
 #include "multigrid/rows.h"
 #include "multigrid/wavefront.h"
 
 namespace fastsciml::multigrid {
 
 inline bool closes_oddly(const Axis& axis) { return axis.periodic && axis.extent % 2 == 1 && axis.extent > 1; }
-
-// The relaxation of a sweep. A sweep that starts from the solution should leave it, which takes keep + w = 1 for
-// w = factor relaxation, but relaxation / d is rounded, and what all cells miss by the same epsilon adds up to a smooth
-// error. So where d is that of the cell in the middle, as in most cells of a box, w is chosen to be exact: w / d is
-// cut to 12 bits, which changes w by less than a thousandth. Measured at 256^3: of a residual that three cycles have
-// left, three more leave 3.5e-5 instead of 1.4e-4.
-inline Relaxation relaxation_by(const Level& level, float factor) {
-  const int64_t at = level.diagonal_row(level.x.extent / 2, level.y.extent / 2) + level.z.extent / 4;
-  const float inverse = level.inverse_diagonal[at];
-  const Relaxation plain{.factor = factor, .keep = 1.0f - factor * level.relaxation};
-  if (!(inverse > 0.0f)) return plain;
-  constexpr float kCut = 4096.0f;
-  int exponent = 0;
-  const float fraction = std::frexp(factor * inverse, &exponent);
-  const float step = std::ldexp(std::round(kCut * fraction) / kCut, exponent);
-  // The kernels multiply `inverse` by the factor, and that product is to be `step`.
-  float exact = step / inverse;
-  for (const float near : {std::nextafter(exact, 0.0f), std::nextafter(exact, 4.0f)}) {
-    if (exact * inverse != step && near * inverse == step) exact = near;
-  }
-  return {.factor = exact, .keep = 1.0f - step * level.diagonal[at]};
-}
 
 template <Rows kLevel>  // what the level's rows may ask for
 class Smoother {

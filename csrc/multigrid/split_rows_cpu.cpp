@@ -4,9 +4,9 @@
 #include <torch/csrc/stable/ops.h>
 
 #include "core/parallel.h"
-#include "core/tensor.h"
 #include "multigrid/operators.h"
 #include "multigrid/split_row.h"
+#include "multigrid/split_rows.h"
 
 namespace fastsciml::multigrid {
 namespace {
@@ -26,16 +26,8 @@ void split(const Tensor& rows, double scale, Tensor& out) {
 }  // namespace
 
 void split_rows_into(Tensor rows, double scale, Tensor out) {
-  constexpr const char* op = "split_rows";
-  const auto type = rows.scalar_type();
-  core::check(rows.dim() == 3 && rows.numel() > 0, op, "rows", "be a non-empty [nx, ny, n] tensor");
-  core::check(type == core::ScalarType::Float || type == core::ScalarType::Double, op, "rows", "be float32 or float64");
-  core::check_contiguous(rows, type, op, "rows");
-  core::check_contiguous(out, core::ScalarType::Float, op, "out");
-  core::check(out.dim() == 3 && out.size(0) == rows.size(0) && out.size(1) == rows.size(1) &&
-                  out.size(2) == 2 * half_of(rows.size(2)),
-              op, "out", "have the shape of rows in halves");
-  if (type == core::ScalarType::Double)
+  check_split_rows(rows, out);
+  if (rows.scalar_type() == core::ScalarType::Double)
     split<double>(rows, scale, out);
   else
     split<float>(rows, scale, out);

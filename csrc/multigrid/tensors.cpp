@@ -16,30 +16,16 @@ class Reader {
       : values_(static_cast<const T*>(tensor.data_ptr()), static_cast<size_t>(tensor.numel())) {}
 
   bool empty() const { return values_.empty(); }
-  const T* take(int64_t count) {
+  core::Memory<const T> take(int64_t count) {
     STD_TORCH_CHECK(static_cast<size_t>(count) <= values_.size(), "multigrid: a tensor of the hierarchy is too short");
     const T* start = values_.data();
     values_ = values_.subspan(static_cast<size_t>(count));
-    return start;
+    return core::memory(start, count);
   }
 
  private:
   std::span<const T> values_;
 };
-
-// Level's uniform_z.
-float uniform_coupling(const Level& level) {
-  const int64_t n = level.z.extent;
-  if (level.z_stride != 0 || n < 2) return 0.0f;
-  const float coupling = level.near_z[0];
-  for (int64_t k = 0; k < n; ++k) {
-    const int64_t at = k / 2 + k % 2 * level.half;
-    const float lower = k % 2 ? level.near_z[at] : level.far_z[at], upper = k % 2 ? level.far_z[at] : level.near_z[at];
-    const bool first = k == 0 && !level.z.periodic, last = k + 1 == n && !level.z.periodic;
-    if ((!first && lower != coupling) || (!last && upper != coupling)) return 0.0f;
-  }
-  return coupling;
-}
 
 }  // namespace
 
@@ -76,7 +62,7 @@ Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelT
   level.z.own = values.take(stride);
   level.z.next = values.take(stride);
   level.z.weight = values.take(stride);
-  level.relaxation = *values.take(1);
+  level.relaxation = values.take(1);
 
   Reader<int32_t> maps(tensors.maps);
   level.stored = maps.take(nx * ny);
@@ -93,15 +79,16 @@ Level level_of(size_t l, const Ints& extents, const Ints& periodic, const LevelT
   }
 
   level.rows = tensors.diagonals.numel() / (2 * stride);
-  level.diagonal = static_cast<const float*>(tensors.diagonals.data_ptr());
-  level.inverse_diagonal = level.diagonal + tensors.diagonals.numel() / 2;
-  level.near_z = static_cast<const float*>(tensors.z_couplings.data_ptr());
-  level.far_z = level.near_z + tensors.z_couplings.numel() / 2;
+  Reader<float> diagonals(tensors.diagonals), z_couplings(tensors.z_couplings);
+  level.diagonal = diagonals.take(tensors.diagonals.numel() / 2);
+  level.inverse_diagonal = diagonals.take(tensors.diagonals.numel() / 2);
+  level.near_z = z_couplings.take(tensors.z_couplings.numel() / 2);
+  level.far_z = z_couplings.take(tensors.z_couplings.numel() / 2);
   level.z_stride = tensors.z_couplings.numel() == 2 * stride ? 0 : stride;
-  level.uniform_z = uniform_coupling(level);
   if (tensors.faces != nullptr && tensors.faces->numel() > 0) {
-    level.face_x = static_cast<const float*>(tensors.faces->data_ptr());
-    level.face_y = level.face_x + (nx + 1) * ny * stride;
+    Reader<float> faces(*tensors.faces);
+    level.face_x = faces.take((nx + 1) * ny * stride);
+    level.face_y = faces.take(nx * (ny + 1) * stride);
   }
   return level;
 }

@@ -17,20 +17,21 @@ inline constexpr unsigned kResidentBlocks = 5;
 
 template <class T>
 __global__ void __launch_bounds__(kThreads, kResidentBlocks)
-    apply_kernel(Grid<T> grid, const T* __restrict__ u,  // [batch, nx, ny, nz]
-                 T* __restrict__ out,                    // [batch, nx, ny, nz]
+    apply_kernel(Grid<T> grid, core::Memory<const T> u,  // [batch, nx, ny, nz]
+                 core::Memory<T> out,                    // [batch, nx, ny, nz]
                  int64_t count) {
   const int64_t cell = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (cell >= count) return;
   const int64_t row = cell / grid.z.extent;
   const int64_t plane = row / grid.y.extent;
-  out[cell] = apply_at(grid, u + cell, plane % grid.x.extent, row % grid.y.extent, cell % grid.z.extent);
+  out[cell] = apply_at<T>(grid, u + cell, plane % grid.x.extent, row % grid.y.extent, cell % grid.z.extent);
 }
 
 template <class T>
-void launch_apply(const Grid<T>& grid, const T* u, T* out, int64_t count, core::Stream stream) {
+void launch_apply(const Grid<T>& grid, core::Memory<const T> u, core::Memory<T> out, int64_t count,
+                  core::Stream stream) {
   const auto blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
-  core::launch("poisson_apply", apply_kernel<T>, blocks, kThreads, stream, grid, u, out, count);
+  core::launch("poisson_apply", apply_kernel<T>, {blocks, kThreads}, stream, grid, u, out, count);
 }
 
 }  // namespace fastsciml::poisson

@@ -16,24 +16,16 @@ constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
 template <class T>
 void apply_tensors(const Tensor& u, const Operator& a, Tensor& out) {
   const Grid<T> grid = grid_of<T>(a, u.size(1), u.size(2), u.size(3));
-  launch_apply(grid, core::data<T>(u), core::mutable_data<T>(out), u.numel(), core::current_stream(u));
-}
-
-void check_device(const Tensor& u, const Tensor& other, const char* name) {
-  core::check(other.is_cuda() && other.get_device_index() == u.get_device_index(), "poisson_apply", name,
-              "be on u's device");
+  launch_apply(grid, core::memory<T>(u), core::mutable_memory<T>(out), u.numel(), core::current_stream(u));
 }
 
 }  // namespace
 
 Tensor poisson_apply_cuda(Tensor u, Tensor couplings, std::vector<int64_t> periodic, std::optional<Tensor> faces,
                           std::vector<Tensor> coefficient, std::optional<Tensor> alpha) {
+  const core::OnDeviceOf guard(u);
   const Operator a{couplings, periodic, faces, coefficient, alpha};
   check_apply(u, a);
-  check_device(u, couplings, "couplings");
-  if (faces) check_device(u, *faces, "faces");
-  for (const Tensor& face : coefficient) check_device(u, face, "coefficient");
-  if (alpha) check_device(u, *alpha, "alpha");
   core::check(u.numel() / kThreads < kMostBlocks, "poisson_apply", "u", "have fewer cells for one launch");
   Tensor out = torch::stable::empty_like(u);
   if (u.scalar_type() == core::ScalarType::Double)

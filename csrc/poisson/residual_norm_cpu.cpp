@@ -6,8 +6,8 @@
 
 #include "core/parallel.h"
 #include "poisson/operators.h"
+#include "poisson/residual_norm.h"
 #include "poisson/row.h"
-#include "poisson/tensors.h"
 
 namespace fastsciml::poisson {
 namespace {
@@ -48,19 +48,12 @@ double squared_norm(const Grid<T>& grid, const T* u, const T* f) {
 Tensor poisson_residual_norm(Tensor u, Tensor f, Tensor couplings, std::vector<int64_t> periodic,
                              std::optional<Tensor> faces, std::vector<Tensor> coefficient,
                              std::optional<Tensor> alpha) {
-  constexpr const char* op = "poisson_residual_norm";
   const Operator a{couplings, periodic, faces, coefficient, alpha};
-  const auto type = u.scalar_type();
-  core::check(u.dim() == 3 && u.numel() > 0, op, "u", "be a non-empty [nx, ny, nz] tensor");
-  core::check(type == core::ScalarType::Float || type == core::ScalarType::Double, op, "u", "be float32 or float64");
-  core::check_contiguous(u, type, op, "u");
-  core::check_contiguous(f, type, op, "f");
-  core::check_same_shape(u, f, op, "f");
+  check_residual_norm(u, f, a);
   const int64_t nx = u.size(0), ny = u.size(1), nz = u.size(2);
-  check_operator(op, type, nx, ny, nz, a);
   Tensor squared = torch::stable::new_empty(u, {1}, core::ScalarType::Double);
   *core::mutable_data<double>(squared) =
-      type == core::ScalarType::Double
+      u.scalar_type() == core::ScalarType::Double
           ? squared_norm(grid_of<double>(a, nx, ny, nz), core::data<double>(u), core::data<double>(f))
           : squared_norm(grid_of<float>(a, nx, ny, nz), core::data<float>(u), core::data<float>(f));
   return squared;

@@ -3,11 +3,7 @@
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define FASTSCIML_HOST_DEVICE __host__ __device__
-#else
-#define FASTSCIML_HOST_DEVICE
-#endif
+#include "core/memory.h"
 
 namespace fastsciml::poisson {
 
@@ -20,18 +16,19 @@ struct Axis {
   int64_t extent;
   int64_t stride;  // elements from a cell to its upper neighbour, and from its lower face to its upper one
   bool periodic;
-  const T* lower;  // [extent] coupling of the lower face
-  const T* upper;  // [extent] coupling of the upper face
+  core::Memory<const T> lower;  // [extent] coupling of the lower face
+  core::Memory<const T> upper;  // [extent] coupling of the upper face
 };
 
 template <class T>
 struct Grid {
   Axis<T> x, y, z;
-  const uint8_t* faces;  // [x, y, z], or null
-  const T* face_x;       // [x + 1, y, z] } what faces conduct per unit of their coupling, face i being the lower one
-  const T* face_y;       // [x, y + 1, z] } of cell i; or all null: 1
-  const T* face_z;       // [x, y, z + 1] }
-  const T* alpha;        // [x, y, z], or a single one, or null: 0
+  core::Memory<const uint8_t> faces;  // [x, y, z], or null
+  // What faces conduct per unit of their coupling, face i being the lower one of cell i; or all null: 1
+  core::Memory<const T> face_x;  // [x + 1, y, z]
+  core::Memory<const T> face_y;  // [x, y + 1, z]
+  core::Memory<const T> face_z;  // [x, y, z + 1]
+  core::Memory<const T> alpha;   // [x, y, z], or a single one, or null: 0
   bool alpha_varies;
 
   int64_t cells() const { return x.extent * y.extent * z.extent; }
@@ -53,48 +50,39 @@ struct Grid {
 
 // The share of one axis in (A u) at index i along it; u points at the cell, `open` has the axis's two bits lowest,
 // `face` points at what the lower face conducts, or is null.
-template <class T>
-FASTSCIML_HOST_DEVICE inline T axis_share(const Axis<T>& axis, const T* u, int64_t i, unsigned open, const T* face) {
+template <class Real, class T>
+FASTSCIML_HOST_DEVICE inline Real axis_share(const Axis<T>& axis, core::Memory<const T> u, int64_t i, unsigned open,
+                                             core::Memory<const T> face) {
   const int64_t around = axis.stride * (axis.extent - 1);
-  T share = 0;
+  const Real here = u[0];
+  Real share = 0;
   if (open & 1u) {
     const T below = i > 0 ? u[-axis.stride] : (axis.periodic ? u[around] : T{0});
-    share += axis.lower[i] * (face ? *face : T{1}) * (*u - below);
+    share += static_cast<Real>(axis.lower[i]) * static_cast<Real>(face ? face[0] : T{1}) * (here - below);
   }
   if (open & 2u) {
     const T above = i + 1 < axis.extent ? u[axis.stride] : (axis.periodic ? u[-around] : T{0});
-    share += axis.upper[i] * (face ? face[axis.stride] : T{1}) * (*u - above);
+    share += static_cast<Real>(axis.upper[i]) * static_cast<Real>(face ? face[axis.stride] : T{1}) * (here - above);
   }
   return share;
 }
 
-// (A u) at cell (i, j, k); u points at the cell.
-template <class T>
-FASTSCIML_HOST_DEVICE inline T apply_at(const Grid<T>& grid, const T* u, int64_t i, int64_t j, int64_t k) {
+// (A u) at cell (i, j, k), worked out in Real; u points at the cell.
+template <class Real, class T>
+FASTSCIML_HOST_DEVICE inline Real apply_at(const Grid<T>& grid, core::Memory<const T> u, int64_t i, int64_t j,
+                                           int64_t k) {
   const int64_t cell = grid.cell(i, j, k);
   const unsigned open = grid.faces ? grid.faces[cell] : kAllOpen;
-  if (!(open >> kUnknownBit & 1u)) return T{0};
-  const bool conducts = grid.face_x != nullptr;
-  return grid.alpha_at(cell) * *u + axis_share(grid.x, u, i, open, conducts ? grid.face_x + cell : nullptr) +
-         axis_share(grid.y, u, j, open >> 2, conducts ? grid.face_y + grid.y_face(i, j, k) : nullptr) +
-         axis_share(grid.z, u, k, open >> 4, conducts ? grid.face_z + grid.z_face(i, j, k) : nullptr);
-}
-
-// Views the operator's arguments (poisson/operators.h) as a grid; `face` has the three arrays, or none.
-template <class T>
-Grid<T> make_grid(int64_t nx, int64_t ny, int64_t nz, const T* couplings, const int64_t* periodic, const uint8_t* faces,
-                  const T* const* face, const T* alpha, bool alpha_varies) {
-  const T* y = couplings + 2 * nx;
-  const T* z = y + 2 * ny;
-  return {.x = {nx, ny * nz, periodic[0] != 0, couplings, couplings + nx},
-          .y = {ny, nz, periodic[1] != 0, y, y + ny},
-          .z = {nz, 1, periodic[2] != 0, z, z + nz},
-          .faces = faces,
-          .face_x = face ? face[0] : nullptr,
-          .face_y = face ? face[1] : nullptr,
-          .face_z = face ? face[2] : nullptr,
-          .alpha = alpha,
-          .alpha_varies = alpha_varies};
+  if (!(open >> kUnknownBit & 1u)) return Real{0};
+  core::Memory<const T> face_x = nullptr, face_y = nullptr, face_z = nullptr;
+  if (grid.face_x) {
+    face_x = grid.face_x + cell;
+    face_y = grid.face_y + grid.y_face(i, j, k);
+    face_z = grid.face_z + grid.z_face(i, j, k);
+  }
+  return static_cast<Real>(grid.alpha_at(cell)) * static_cast<Real>(u[0]) +
+         axis_share<Real>(grid.x, u, i, open, face_x) + axis_share<Real>(grid.y, u, j, open >> 2, face_y) +
+         axis_share<Real>(grid.z, u, k, open >> 4, face_z);
 }
 
 }  // namespace fastsciml::poisson

@@ -1,7 +1,6 @@
 // The Poisson operator as it travels through torch, checked, and viewed as a grid; layouts in operators.h.
 #pragma once
 
-#include <array>
 #include <initializer_list>
 #include <optional>
 #include <vector>
@@ -28,9 +27,13 @@ inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> shape
   return same;
 }
 
-// What every device asks of the operator, for fields of `type` on [nx, ny, nz].
-inline void check_operator(const char* op, core::ScalarType type, int64_t nx, int64_t ny, int64_t nz,
-                           const Operator& a) {
+// What every device asks of the operator, for fields like u on [nx, ny, nz].
+inline void check_operator(const char* op, const Tensor& u, int64_t nx, int64_t ny, int64_t nz, const Operator& a) {
+  const auto type = u.scalar_type();
+  core::check_same_device(a.couplings, u, op, "couplings");
+  if (a.faces) core::check_same_device(*a.faces, u, op, "faces");
+  for (const Tensor& face : a.coefficient) core::check_same_device(face, u, op, "coefficient");
+  if (a.alpha) core::check_same_device(*a.alpha, u, op, "alpha");
   core::check_contiguous(a.couplings, type, op, "couplings");
   core::check(a.couplings.numel() == 2 * (nx + ny + nz), op, "couplings", "have 2 (nx + ny + nz) entries");
   core::check(a.periodic.size() == 3, op, "periodic", "have 3 entries");
@@ -57,16 +60,31 @@ inline void check_apply(const Tensor& u, const Operator& a) {
   core::check(u.dim() == 4 && u.numel() > 0, op, "u", "be a non-empty [batch, nx, ny, nz] tensor");
   core::check(type == core::ScalarType::Float || type == core::ScalarType::Double, op, "u", "be float32 or float64");
   core::check_contiguous(u, type, op, "u");
-  check_operator(op, type, u.size(1), u.size(2), u.size(3), a);
+  check_operator(op, u, u.size(1), u.size(2), u.size(3), a);
 }
 
+// The operator's arguments as a grid [nx, ny, nz].
 template <class T>
 Grid<T> grid_of(const Operator& a, int64_t nx, int64_t ny, int64_t nz) {
-  std::array<const T*, 3> face{};
-  for (size_t axis = 0; axis < a.coefficient.size(); ++axis) face[axis] = core::data<T>(a.coefficient[axis]);
-  return make_grid(nx, ny, nz, core::data<T>(a.couplings), a.periodic.data(),
-                   a.faces ? core::data<uint8_t>(*a.faces) : nullptr, a.coefficient.empty() ? nullptr : face.data(),
-                   a.alpha ? core::data<T>(*a.alpha) : nullptr, a.alpha && a.alpha->numel() > 1);
+  const auto couplings = core::memory<T>(a.couplings);
+  const auto y = couplings + 2 * nx, z = y + 2 * ny;
+  Grid<T> grid{.x = {nx, ny * nz, a.periodic[0] != 0, couplings, couplings + nx},
+               .y = {ny, nz, a.periodic[1] != 0, y, y + ny},
+               .z = {nz, 1, a.periodic[2] != 0, z, z + nz},
+               .faces = nullptr,
+               .face_x = nullptr,
+               .face_y = nullptr,
+               .face_z = nullptr,
+               .alpha = nullptr,
+               .alpha_varies = a.alpha && a.alpha->numel() > 1};
+  if (a.faces) grid.faces = core::memory<uint8_t>(*a.faces);
+  if (!a.coefficient.empty()) {
+    grid.face_x = core::memory<T>(a.coefficient[0]);
+    grid.face_y = core::memory<T>(a.coefficient[1]);
+    grid.face_z = core::memory<T>(a.coefficient[2]);
+  }
+  if (a.alpha) grid.alpha = core::memory<T>(*a.alpha);
+  return grid;
 }
 
 }  // namespace fastsciml::poisson

@@ -3,6 +3,7 @@
 import numpy as np
 
 GUARD_BYTES = 4096
+ALIGNMENT = 512  # of memory that torch allocates on a device
 # In every byte of fresh memory: NaN as float32 and float64, no bit pattern a kernel writes by chance.
 POISON = 0xFF
 
@@ -18,7 +19,9 @@ class GuardedMemory:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         bytes_inside = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        memory = np.full(bytes_inside + 2 * GUARD_BYTES, POISON, dtype=np.uint8)
+        memory = np.full(bytes_inside + 2 * GUARD_BYTES + ALIGNMENT, POISON, dtype=np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        memory = memory[start : start + bytes_inside + 2 * GUARD_BYTES]
         self._memory.append(memory)
         return memory[GUARD_BYTES : GUARD_BYTES + bytes_inside].view(dtype).reshape(shape)
 

@@ -3,59 +3,71 @@
 //
 // A launch runs its blocks one after another; a block's threads are fibers (block.h), so that barriers, shuffles, votes
 // and shared memory work as on a device, and what breaks their rules is a Fault with lines and threads in it. Warps do
-// not run in lockstep: what relies on that without __syncwarp is as wrong here as on current devices.
-//
-// Out-of-bounds accesses are the tests' to notice: they run kernels on arrays between guard regions (tests/cuda).
+// not run in lockstep: what relies on that without __syncwarp is as wrong here as on current devices. Arrays are
+// checked and counted (memory.h). What two blocks do to the same memory shows in the order in which they run
+// (host::order).
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "cuda_host/block.h"
-
-#define __global__
-#define __device__
-#define __host__
-#define __forceinline__ inline
-#define __launch_bounds__(...)
-
-struct dim3 {
-  unsigned x, y, z;
-  constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
-};
-
-struct uint3 {
-  unsigned x, y, z;
-};
-
-// Per host thread, so that two launches may run side by side.
-inline thread_local uint3 threadIdx, blockIdx;
-inline thread_local dim3 blockDim, gridDim;
-
-inline constexpr int warpSize = 32;
+#include "cuda_host/language.h"
+#include "cuda_host/memory.h"
+#include "cuda_host/traffic.h"
 
 namespace fastsciml::core {
 
 // A launch has no stream here: it is over when it returns.
 struct Stream {};
 
+// Of an H100, for which kernels cut their work here.
+inline int multiprocessors() { return 132; }
+
+struct Shape {
+  dim3 blocks;
+  dim3 threads;
+  size_t dynamic_shared = 0;  // bytes
+};
+
 namespace host {
 
-// CUDA's limits on every device from compute capability 5.0 on; a launch that breaks them does not start there either.
-inline bool launchable(dim3 blocks, dim3 threads) {
-  const uint64_t per_block = uint64_t{threads.x} * threads.y * threads.z;
+inline uint64_t volume(const dim3& extent) { return uint64_t{extent.x} * extent.y * extent.z; }
+
+// What every target accepts; a launch that asks for more does not start there either.
+inline bool launchable(const Shape& shape) {
+  const dim3 &blocks = shape.blocks, &threads = shape.threads;
   return blocks.x >= 1 && blocks.y >= 1 && blocks.z >= 1 && blocks.x <= 0x7fffffffu && blocks.y <= 0xffffu &&
-         blocks.z <= 0xffffu && per_block >= 1 && per_block <= 1024 && threads.z <= 64;
+         blocks.z <= 0xffffu && volume(threads) >= 1 && volume(threads) <= 1024 && threads.z <= 64 &&
+         shape.dynamic_shared <= kMostSharedBytes;
 }
 
+// Launches of several host threads run one at a time.
+inline std::mutex running;
+
 template <class Visit>
-void for_each_index(dim3 extent, Visit visit) {
-  for (unsigned z = 0; z < extent.z; ++z)
-    for (unsigned y = 0; y < extent.y; ++y)
-      for (unsigned x = 0; x < extent.x; ++x) visit(uint3{x, y, z});
+void for_each_block(const dim3& blocks, Visit visit) {
+  const auto visit_number = [&](uint64_t n) {
+    visit(uint3{static_cast<unsigned>(n % blocks.x), static_cast<unsigned>(n / blocks.x % blocks.y),
+                static_cast<unsigned>(n / blocks.x / blocks.y)});
+  };
+  if (order == 0) {
+    for (uint64_t n = 0; n < volume(blocks); ++n) visit_number(n);
+    return;
+  }
+  std::vector<uint64_t> numbers(volume(blocks));
+  std::iota(numbers.begin(), numbers.end(), uint64_t{0});
+  std::ranges::shuffle(numbers, std::mt19937_64(order));
+  for (const uint64_t n : numbers) visit_number(n);
 }
 
 // One thread's value as its warp passes it on.
@@ -72,7 +84,7 @@ template <class T, class Pick>
 T from_lane(unsigned mask, T value, const Where& where, Pick pick) {
   Block& block = Block::now();
   const unsigned lane = pick(block.lane());
-  const Block::Lanes lanes = block.exchange(mask, as_word(value), where);
+  const Block::Lanes& lanes = block.exchange(mask, as_word(value), where);
   if (!(mask >> lane & 1)) {
     throw Fault("a shuffle of " + line_of(where) + " reads lane " + std::to_string(lane) + ", which takes no part");
   }
@@ -83,7 +95,7 @@ T from_lane(unsigned mask, T value, const Where& where, Pick pick) {
 
 // For which lanes of the mask the predicate holds.
 inline unsigned ballot(unsigned mask, bool predicate, const Where& where) {
-  const Block::Lanes lanes = Block::now().exchange(mask, predicate, where);
+  const Block::Lanes& lanes = Block::now().exchange(mask, predicate, where);
   unsigned votes = 0;
   for (unsigned lane = 0; lane < kWarp; ++lane) votes |= static_cast<unsigned>(mask >> lane & lanes[lane] & 1) << lane;
   return votes;
@@ -92,18 +104,19 @@ inline unsigned ballot(unsigned mask, bool predicate, const Where& where) {
 }  // namespace host
 
 template <class Kernel, class... Arguments>
-void launch(const char* name, Kernel kernel, dim3 blocks, dim3 threads, Stream, Arguments... arguments) {
+void launch(const char* name, Kernel kernel, const Shape& shape, Stream, Arguments... arguments) {
   static_assert((std::is_trivially_copyable_v<Arguments> && ...), "kernel arguments are copied to the device as bytes");
-  if (!host::launchable(blocks, threads))
+  if (!host::launchable(shape))
     throw std::runtime_error(std::string(name) + ": the kernel did not start: invalid configuration argument");
-  gridDim = blocks;
-  blockDim = threads;
-  const auto enter = [&](unsigned t) {
-    threadIdx = {t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y)};
-  };
-  host::Block block(threads.x * threads.y * threads.z, enter, [&] { kernel(arguments...); });
-  host::for_each_index(blocks, [&](uint3 index) {
+  const std::lock_guard alone(host::running);
+  gridDim = shape.blocks;
+  blockDim = shape.threads;
+  host::Block block(shape.threads, shape.dynamic_shared, [&] { kernel(arguments...); });
+  std::optional<host::Counter> counter;
+  if (host::counting) counter.emplace();
+  host::for_each_block(shape.blocks, [&](const uint3& index) {
     blockIdx = index;
+    if (counter) counter->begin_block();
     try {
       block.run();
     } catch (const host::Fault& fault) {
@@ -111,13 +124,14 @@ void launch(const char* name, Kernel kernel, dim3 blocks, dim3 threads, Stream, 
                         ", " + std::to_string(index.z) + "): " + fault.what());
     }
   });
-}
-
-// The block's array of so many entries, one for each type, length and tag.
-template <class T, size_t kCount, int kTag = 0>
-T* shared_array() {
-  static const char key = 0;
-  return static_cast<T*>(host::Block::now().shared(&key, sizeof(T) * kCount));
+  if (!counter) return;
+  host::counted.push_back({.kernel = name,
+                           .blocks = host::volume(shape.blocks),
+                           .threads = host::volume(shape.threads),
+                           .read = counter->read(),
+                           .written = counter->written(),
+                           .shared_accesses = block.shared_accesses(),
+                           .barriers = block.barriers()});
 }
 
 }  // namespace fastsciml::core
@@ -185,21 +199,17 @@ inline int __all_sync(unsigned mask, int predicate, const FastscimlWhere& where 
 
 inline int __popc(unsigned bits) { return std::popcount(bits); }
 
-// Threads take turns, so that nothing comes between.
-template <class T>
-T atomicAdd(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = before + value;
-  return before;
+// On `array + index`, in global or shared memory.
+template <class Array>
+auto atomicAdd(const Array& at, typename Array::Value value, const FastscimlWhere& where = FastscimlWhere::current()) {
+  return at.update({0, where}, [=](auto before) { return before + value; });
 }
-template <class T>
-T atomicMax(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = before < value ? value : before;
-  return before;
+template <class Array>
+auto atomicMax(const Array& at, typename Array::Value value, const FastscimlWhere& where = FastscimlWhere::current()) {
+  return at.update({0, where}, [=](auto before) { return before < value ? value : before; });
 }
 
 template <class T>
-T __ldg(const T* at) {
-  return *at;
+T __ldg(const fastsciml::core::Memory<const T>& at, const FastscimlWhere& where = FastscimlWhere::current()) {
+  return at.read({0, where});
 }

@@ -1,4 +1,4 @@
-// See rules.cpp.
+// See rules.cpp and arrays.cpp.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -6,5 +6,6 @@
 namespace fastsciml {
 
 void bind_rules(pybind11::module_& module);
+void bind_arrays(pybind11::module_& module);
 
 }  // namespace fastsciml

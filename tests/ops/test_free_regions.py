@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+from cuda_on_host import host_module
 
 from fastsciml.ops.free_regions import (
     free_regions,
@@ -83,26 +84,56 @@ def test_many_threads_give_the_same():
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+def means_and_differences(unknown, dtype, device):
+    region, sizes = (tensor.to(device) for tensor in free_regions(unknown, [0, 0, 0], [0] * 6))
+    values = torch.randn(unknown.shape, dtype=dtype).to(device)
+    return values, region, sizes
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("share", [0.2, 0.35, 0.9])
-def test_means_agree_with_the_definition(share, dtype, threads):
-    unknown = torch.rand(41, 43, 37) < share
-    region, sizes = free_regions(unknown, [0, 0, 0], [0] * 6)
-    values = torch.randn(unknown.shape, dtype=dtype)
+@pytest.mark.parametrize("share", [0.2, 0.35, 0.9, 1.0])
+def test_means_agree_with_the_definition(share, dtype, threads, device):
+    """From hundreds of regions to a single one."""
+    shape = (41, 43, 37) if share > 0.5 else (11, 13, 27)
+    values, region, sizes = means_and_differences(torch.rand(shape) < share, dtype, device)
     expected = values.clone()
     means = subtract_region_means_definition(expected, region, sizes)
     torch.testing.assert_close(subtract_region_means(values, region, sizes), means, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(values, expected)
 
 
-def test_one_region_of_many_blocks():
+def test_one_region_of_many_blocks(device):
     region, sizes = torch.zeros(300_001, dtype=torch.int32), torch.tensor([300_001.0], dtype=torch.float64)
     region[::7] = -1
     sizes -= (region < 0).sum()
-    values = torch.randn(300_001) + 3
+    values, region, sizes = (torch.randn(300_001) + 3).to(device), region.to(device), sizes.to(device)
     means = subtract_region_means(values, region, sizes)
     assert 2.9 < float(means) < 3.1
     assert abs(float(values[region >= 0].double().mean())) < 1e-6
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("device", ["cuda-host"], indirect=True)
+def test_cuda_gives_the_same_in_any_order_of_threads(device, share):
+    values, region, sizes = means_and_differences(torch.rand(5, 13, 27) < share, torch.float32, device)
+    results = []
+    try:
+        for seed in range(3):
+            host_module().set_order(seed)
+            projected = values.clone()
+            results.append((subtract_region_means(projected, region, sizes), projected))
+    finally:
+        host_module().set_order(0)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("device", ["cuda-host"], indirect=True)
+def test_cuda_leaves_a_region_without_a_size_alone(device):
+    values, region = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0, 1, -1, 0], dtype=torch.int32)
+    means = subtract_region_means(values, region, torch.tensor([2.0], dtype=torch.float64))
+    assert means.tolist() == [2.5]
+    assert values.tolist() == [-1.5, 2.0, 3.0, 1.5]
 
 
 def test_opcheck():

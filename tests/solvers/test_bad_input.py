@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastsciml import solve_poisson
+from fastsciml import Neumann, solve_poisson
 
 
 def spoilt(value, shape=(4, 5)):
@@ -21,7 +21,7 @@ BAD = [
     (np.ones((4, 5), dtype=int), {}, TypeError, "rhs must be float32 or float64"),
     (np.ones((4, 5), dtype=">f8"), {}, TypeError, "rhs must be float32 or float64"),
     (RHS.to_sparse(), {}, TypeError, "rhs must be dense"),
-    (RHS.to("meta"), {}, ValueError, "rhs is on meta"),
+    (RHS.to("meta"), {}, ValueError, "rhs is on meta, and fastsciml solves on CPU and CUDA devices: move it to one"),
     (np.ones(()), {}, ValueError, "rhs must have 1 to 3 spatial axes"),
     (torch.ones(()), {}, ValueError, "rhs must have 1 to 3 spatial axes"),
     (torch.ones(2, 2, 2, 2), {}, ValueError, "rhs must have 1 to 3 spatial axes"),
@@ -59,6 +59,12 @@ BAD = [
     (RHS, {"solid": np.zeros((5, 4), dtype=bool)}, ValueError, "solid must have the shape"),
     (RHS, {"solid": np.zeros((4, 5))}, TypeError, "solid must be bool"),
     (RHS, {"solid": torch.zeros(4, 5, dtype=torch.bool, device="meta")}, ValueError, "solid is on meta"),
+    (RHS, {"fixed": torch.zeros(4, 5, dtype=torch.bool, device="meta")}, ValueError, "fixed is on meta"),
+    (RHS, {"coefficient": RHS.to("meta")}, ValueError, "coefficient is on meta"),
+    (RHS, {"coefficient": [RHS.to("meta")] * 2}, ValueError, "coefficient is on meta"),
+    (RHS, {"alpha": RHS.to("meta")}, ValueError, "alpha is on meta"),
+    (RHS, {"fixed": np.eye(4, 5) > 0, "fixed_value": RHS.to("meta")}, ValueError, "fixed_value is on meta"),
+    (RHS, {"boundary": Neumann(RHS[0].to("meta"))}, ValueError, "the value on the lower x face is on meta"),
     (RHS, {"alpha": -1e-3}, ValueError, "alpha must be finite and not negative"),
     (RHS, {"alpha": torch.nan}, ValueError, "alpha must be finite"),
     (RHS, {"alpha": 1.0, "spacing": 1e170}, ValueError, "alpha 1.0 times the spacing squared is out of range"),

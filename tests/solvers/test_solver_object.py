@@ -50,6 +50,12 @@ def test_follows_a_change_of_the_number_of_threads():
         ({"shape": (0, 3)}, ValueError, "shape must be"),
         ({"shape": (2, 2, 2, 2)}, ValueError, "shape must be"),
         ({"shape": (3, 3), "dtype": torch.float16}, TypeError, "dtype must be"),
+        (
+            {"shape": (3, 3), "device": "meta"},
+            ValueError,
+            "the solver is on meta, and fastsciml solves on CPU and CUDA",
+        ),
+        ({"shape": (3, 3), "device": "gpu"}, ValueError, "device must be the CPU or a CUDA device, got 'gpu'"),
         ({"shape": (3, 3), "spacing": -1}, ValueError, "spacing must be positive"),
     ],
 )

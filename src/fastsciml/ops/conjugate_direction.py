@@ -81,11 +81,46 @@ def conjugate_direction_step(
 
     Returns:
         The norm of f - A u: the true residual, recomputed.
+
+    Raises:
+        ValueError: p is missing, and beta is not 0.
+        RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """
-    squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
-        u, z, p, r, f, couplings, periodic, faces, coefficient or [], alpha, length, beta, scale, from_zero
+    if p is None and beta != 0.0:
+        raise ValueError("conjugate_direction_step: p is missing, and beta is not 0")
+    lengths = torch.tensor([length, beta], dtype=torch.float64, device=u.device)
+    squared = conjugate_direction_update(
+        u, z, p, r, f, couplings, periodic, faces, coefficient, alpha, lengths, scale, from_zero
     )
     return sqrt(float(squared))
+
+
+def conjugate_direction_update(
+    u: Tensor,
+    z: Tensor,
+    p: Tensor | None,
+    r: Tensor,
+    f: Tensor,
+    couplings: Tensor,
+    periodic: list[int],
+    faces: Tensor | None,
+    coefficient: list[Tensor] | None,
+    alpha: Tensor | None,
+    lengths: Tensor,
+    scale: float,
+    from_zero: bool = False,
+) -> Tensor:
+    """The same step, for which the host does not wait: lengths, float64 [2], are length and beta.
+
+    On CUDA beta counts as 0 where p is None, whatever it is: to see it would be to wait.
+
+    Returns:
+        The squared norm of f - A u, float64 [1].
+    """
+    squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
+        u, z, p, r, f, couplings, periodic, faces, coefficient or [], alpha, lengths, scale, from_zero
+    )
+    return squared
 
 
 @torch.library.register_fake("fastsciml::conjugate_line_search")  # type: ignore[untyped-decorator]
@@ -116,8 +151,7 @@ def _step_fake(
     faces: Tensor | None,
     coefficient: list[Tensor],
     alpha: Tensor | None,
-    length: float,
-    beta: float,
+    lengths: Tensor,
     scale: float,
     from_zero: bool,
 ) -> Tensor:

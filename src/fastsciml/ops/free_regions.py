@@ -76,7 +76,8 @@ def subtract_region_means(values: Tensor, region: Tensor, sizes: Tensor) -> Tens
         The means, float64 [regions].
 
     Raises:
-        RuntimeError: a shape, dtype or memory layout does not fit, or a region has no size.
+        RuntimeError: a shape, dtype or memory layout does not fit, or a region has no size. On CUDA, where to look
+            for such a region would be to wait for the device, its values stay as they are.
     """
     means: Tensor = torch.ops.fastsciml.subtract_region_means(values, region, sizes)
     return means

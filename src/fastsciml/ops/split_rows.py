@@ -41,7 +41,8 @@ def split_rows(rows: Tensor, scale: float = 1.0, out: Tensor | None = None) -> T
         RuntimeError: rows or out has another dtype, shape or memory layout.
     """
     if out is None:
-        out = empty_in_huge_pages(*rows.shape[:-1], 2 * half_of(rows.shape[-1]))
+        shape = (*rows.shape[:-1], 2 * half_of(rows.shape[-1]))
+        out = torch.empty(shape, device=rows.device) if rows.is_cuda else empty_in_huge_pages(*shape)
     torch.ops.fastsciml.split_rows_into(rows, scale, out)
     return out
 

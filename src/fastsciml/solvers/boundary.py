@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastsciml.solvers.arrays import check_device
+
 BoundaryName = Literal["dirichlet", "neumann", "periodic"]
 BOUNDARIES: tuple[BoundaryName, ...] = ("dirichlet", "neumann", "periodic")
 AXIS_NAMES = "xyz"
@@ -158,17 +160,19 @@ def boundary_source(
             source = value / (width * (a * gap + b))
             if faces is not None:
                 source = source * faces[axis].select(axis - dims, end)
-            f = f.index_add(dim, torch.tensor([end % f.shape[dim]]), source.unsqueeze(dim))
+            place = torch.tensor([end % f.shape[dim]], device=f.device)
+            f = f.index_add(dim, place, source.unsqueeze(dim))
     return f
 
 
 def _face_value(value: Value, f: Tensor, dim: int, name: str) -> Tensor:
     face = f.shape[:dim] + f.shape[dim + 1 :]
-    tensor = torch.as_tensor(np.asarray(value) if isinstance(value, np.ndarray) else value).to(f)
+    tensor = torch.as_tensor(np.asarray(value) if isinstance(value, np.ndarray) else value).to(f.dtype)
+    check_device(tensor, f"the value on the {name} face", f.device)
     if not torch.isfinite(tensor).all():
         raise ValueError(f"the value on the {name} face has NaN or Inf")
     try:
-        return tensor.broadcast_to(face)
+        return tensor.to(f.device).broadcast_to(face)
     except RuntimeError:
         raise ValueError(
             f"the value on the {name} face must broadcast to {tuple(face)}, got shape {tuple(tensor.shape)}"

@@ -53,18 +53,18 @@ class Direct:
     """The direct solver of one discretisation; `solve` as `Iteration` has it."""
 
     def __init__(self, sample: Discretisation, transforms: Sequence[Transform], spacing: Sequence[float]) -> None:
-        self.operator = sample.operator
+        self.operator = sample.placed.operator
         self.work = Work()
         flat = [Transform.NEUMANN] * (3 - len(transforms))
         first, last = list(transforms[:-1]), transforms[-1]
         self.transforms = [*first, *flat, last]
         widths = [*spacing[:-1], *[1.0] * len(flat), spacing[-1]]
-        dtype = self.operator.couplings.dtype
+        dtype, device = self.operator.couplings.dtype, self.operator.couplings.device
         self.eigenvalues = [
-            axis_eigenvalues(n, h, transform, dtype)
+            axis_eigenvalues(n, h, transform, dtype, device)
             for n, h, transform in zip(sample.grid.extents, widths, self.transforms, strict=True)
         ]
-        self.alpha = 0.0 if self.operator.alpha is None else float(self.operator.alpha)
+        self.alpha = 0.0 if sample.operator.alpha is None else float(sample.operator.alpha)
 
     @property
     def bytes_moved(self) -> int:

@@ -1,8 +1,11 @@
-"""A Poisson problem without its right-hand side: the operator, what it does not see, and its hierarchy of levels."""
+"""A Poisson problem without its right-hand side: the operator, what it does not see, and its hierarchy of levels.
+
+It is set up on the CPU. What a solve reads of it stands where the right-hand sides do: a `Placed`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -13,6 +16,7 @@ from fastsciml.ops.pack_faces import pack_faces
 from fastsciml.ops.packed_medium import Faces
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
+from fastsciml.solvers.arrays import CPU
 from fastsciml.solvers.grid import Grid
 from fastsciml.solvers.hierarchy import Hierarchy, box_hierarchy, medium_hierarchy
 from fastsciml.solvers.medium import Medium, UniformMedium, open_faces
@@ -21,8 +25,9 @@ from fastsciml.solvers.nullspace import NullSpace, find_null_space
 
 @dataclass(frozen=True)
 class Operator:
-    """A on the finest grid, in the caller's dtype: the arguments of `poisson_apply`."""
+    """A on the finest grid [nx, ny, nz], in the caller's dtype: the arguments of `poisson_apply`."""
 
+    extents: tuple[int, int, int]
     couplings: Tensor
     periodic: list[int]
     faces: Tensor | None = None
@@ -33,9 +38,20 @@ class Operator:
         """A u for u [batch, nx, ny, nz]."""
         return poisson_apply(u, self.couplings, self.periodic, self.faces, self.coefficient, self.alpha)
 
-    def largest_diagonal(self, extents: tuple[int, ...]) -> float:
-        """A bound for the entries of A's diagonal on a grid [nx, ny, nz]."""
-        axes = torch.split(self.couplings, [2 * n for n in extents])
+    def to(self, device: torch.device) -> Operator:
+        """The same on a device; differentiable."""
+        return replace(
+            self,
+            couplings=self.couplings.to(device),
+            faces=_moved(self.faces, device),
+            coefficient=None if self.coefficient is None else [face.to(device) for face in self.coefficient],
+            alpha=_moved(self.alpha, device),
+        )
+
+    @cached_property
+    def largest_diagonal(self) -> float:
+        """A bound for the entries of A's diagonal."""
+        axes = torch.split(self.couplings, [2 * n for n in self.extents])
         most = [float(axis.reshape(2, -1).sum(0).max()) for axis in axes]
         conducts = [1.0] * 3 if not self.coefficient else [float(face.max()) for face in self.coefficient]
         reaction = 0.0 if self.alpha is None else float(self.alpha.max())
@@ -63,15 +79,38 @@ class Fill:
     alpha: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """What a solve reads, where the right-hand sides are; fields as those of `Discretisation`.
+
+    Attributes:
+        given: A with fixed cells as unknowns, so that it is self-adjoint; coefficient and alpha carry gradients.
+        fixed: bool [nx, ny, nz], or None: nowhere.
+    """
+
+    operator: Operator
+    given: Operator
+    unknown: Tensor | None
+    fixed: Tensor | None
+    volumes: Tensor | None
+    null_space: NullSpace
+
+
 class Discretisation:
     """A on one grid, for one sample.
+
+    Args:
+        grid: of the unknowns.
+        fill: what is in it, on the CPU.
+        dtype: of the right-hand sides.
+        device: likewise.
 
     Raises:
         ValueError: the masks leave no unknown.
     """
 
-    def __init__(self, grid: Grid, fill: Fill, dtype: torch.dtype) -> None:
-        self.grid, self.fill = grid, fill
+    def __init__(self, grid: Grid, fill: Fill, dtype: torch.dtype, device: torch.device = CPU) -> None:
+        self.grid, self.fill, self.device = grid, fill, device
         self.unknown = self._where_unknown()
         packed = None
         if self.unknown is not None:
@@ -79,6 +118,7 @@ class Discretisation:
             packed = pack_faces(self.unknown, None if fill.fixed is None else self._passable(), grid.periodic)
         couplings = np.concatenate([c for axis in grid.axes for c in axis.face_couplings()])
         self.operator = Operator(
+            grid.extents,
             torch.from_numpy(couplings).to(dtype),
             [int(periodic) for periodic in grid.periodic],
             packed,
@@ -116,6 +156,24 @@ class Discretisation:
         if self.fill.faces is not None and not all(float(face.detach().amin()) > 0 for face in self.fill.faces):
             faces = self._conducting(torch.float64)
         return find_null_space(self.grid, self.unknown, holds, faces)
+
+    @cached_property
+    def placed(self) -> Placed:
+        """On the device, moved there once."""
+        fill, faces = self.fill, self.operator.faces
+        if fill.fixed is not None:
+            faces = None if fill.solid is None else pack_faces(~fill.solid, None, self.grid.periodic)
+        # Whoever solves first may want no gradients, and others after that.
+        with torch.inference_mode(False), torch.enable_grad():
+            given = replace(self.operator, faces=faces, coefficient=fill.faces, alpha=fill.alpha).to(self.device)
+        operator = replace(
+            given,
+            faces=given.faces if fill.fixed is None else _moved(self.operator.faces, self.device),
+            coefficient=None if given.coefficient is None else [face.detach() for face in given.coefficient],
+            alpha=None if given.alpha is None else given.alpha.detach(),
+        )
+        unknown, fixed, volumes = (_moved(t, self.device) for t in (self.unknown, fill.fixed, self.volumes))
+        return Placed(operator, given, unknown, fixed, volumes, self.null_space.to(self.device))
 
     def hierarchy(self, *, symmetric: bool = False) -> Hierarchy:
         """The levels; `symmetric` as in `box_hierarchy`."""
@@ -158,6 +216,10 @@ class Discretisation:
         opened = open_faces(self._passable(), self.grid.periodic)
         x, y, z = (k.to(dtype) * o for k, o in zip(given, opened, strict=True))
         return x, y, z
+
+
+def _moved(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
 
 
 def _beside(fixed: Tensor, faces: list[Tensor] | None, periodic: tuple[bool, bool, bool]) -> Tensor:

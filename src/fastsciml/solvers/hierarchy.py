@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -59,6 +59,12 @@ class Hierarchy:
     def nbytes(self) -> int:
         lists = (self.axes, self.maps, self.diagonals, self.z_couplings, self.faces)
         return sum(t.numel() * t.element_size() for tensors in lists for t in tensors)
+
+    def to(self, device: torch.device) -> Hierarchy:
+        """The same with its tensors on a device."""
+        lists = (self.axes, self.maps, self.diagonals, self.z_couplings, self.faces)
+        axes, maps, diagonals, z_couplings, faces = ([tensor.to(device) for tensor in each] for each in lists)
+        return replace(self, axes=axes, maps=maps, diagonals=diagonals, z_couplings=z_couplings, faces=faces)
 
     def stored_rows(self, l: int) -> Tensor:
         """Int32 [nx, ny], where each row of level l stands in the level's diagonals."""

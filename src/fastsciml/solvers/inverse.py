@@ -43,7 +43,7 @@ class Inverse(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         u, *parameters = ctx.saved_tensors
         run: Run = ctx.run.adjoint()
-        volumes = run.solver._samples[0].volumes
+        volumes = run.solver._samples[0].placed.volumes
         shaped = None if volumes is None else volumes.reshape(run.solver.shape)
         v = inverse(grad if shaped is None else grad / shaped, None, run, parameters)
         if any(reason is not StopReason.CONVERGED for _, reason in run.histories):

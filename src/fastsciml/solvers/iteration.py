@@ -94,19 +94,27 @@ class Work:
 class Iteration:
     """The iteration and its work arrays, made once for a hierarchy and used for any number of right-hand sides.
 
-    With `diagonal`, the proposal is the residual over A's diagonal instead of a V-cycle's: plain conjugate gradients.
+    Args:
+        hierarchy: on the device of the right-hand sides.
+        operator: A, likewise.
+        volumes: likewise [nx, ny, nz], of the cells, in the operator's dtype; None: all the same.
+        diagonal: the proposal is the residual over A's diagonal instead of a V-cycle's: plain conjugate gradients.
     """
 
-    def __init__(self, hierarchy: Hierarchy, operator: Operator, *, diagonal: bool = False) -> None:
+    def __init__(
+        self, hierarchy: Hierarchy, operator: Operator, volumes: Tensor | None = None, *, diagonal: bool = False
+    ) -> None:
         self.hierarchy = hierarchy
         self.operator = operator
+        self.volumes = volumes
         self.diagonal = diagonal
         self.work = Work()
         self.direction: Tensor | None = None
         self.careful = False
-        self.residual = take(*hierarchy.padded_shape)
-        self.proposal = take(*hierarchy.padded_shape)
-        self.workspace = take(0 if diagonal else multigrid_workspace(hierarchy))
+        self.device = operator.couplings.device
+        self.residual = take(*hierarchy.padded_shape, device=self.device)
+        self.proposal = take(*hierarchy.padded_shape, device=self.device)
+        self.workspace = take(0 if diagonal else multigrid_workspace(hierarchy), device=self.device)
 
     def __del__(self) -> None:
         give(self.residual, self.proposal, self.workspace, self.direction)
@@ -187,7 +195,7 @@ class Iteration:
             if not accelerated:
                 left = history[-1] / history[-2]
                 slow = left > ACCELERATE**cycles
-                rounded = slow and left < ROUNDED * self._rounding_of(step, u) / (history[-2] * norm)
+                rounded = slow and left < ROUNDED * self._rounding_of(step) / (history[-2] * norm)
                 accelerated = slow and not rounded
                 rate = EXPECTED if rounded else left ** (1 / cycles)
             best = min(best, history[-1])
@@ -215,12 +223,12 @@ class Iteration:
     def _rounding(self, u: Tensor) -> float:
         """About the norm of a residual that is due to u's rounding."""
         epsilon = torch.finfo(u.dtype).eps
-        return epsilon * self.operator.largest_diagonal(tuple(u.shape)) * float(torch.linalg.vector_norm(u))
+        return epsilon * self.operator.largest_diagonal * float(torch.linalg.vector_norm(u))
 
-    def _rounding_of(self, step: Step, u: Tensor) -> float:
+    def _rounding_of(self, step: Step) -> float:
         """About the norm of a residual that is due to the rounding of a plain iteration's step to float32."""
         length = step.length * float(torch.linalg.vector_norm(self.proposal))
-        return torch.finfo(torch.float32).eps / 2 * self.operator.largest_diagonal(tuple(u.shape)) * length
+        return torch.finfo(torch.float32).eps / 2 * self.operator.largest_diagonal * length
 
     def _become_careful(self) -> None:
         self.careful = True
@@ -229,7 +237,7 @@ class Iteration:
 
     def _make_room(self) -> None:
         if not self.diagonal and self.workspace.numel() < (needed := multigrid_workspace(self.hierarchy)):
-            self.workspace = take(needed)  # more threads than before
+            self.workspace = take(needed, device=self.device)  # more threads than before
 
     def _first_residual(self, f: Tensor, u: Tensor, norm: float, from_zero: bool) -> float:
         """Fill the residual array, scaled so that its root mean square is about 1 and float32 holds it."""
@@ -274,10 +282,10 @@ class Iteration:
             for rows in (self.proposal, last, self.residual)
         )
         az = self.operator(z[None])[0]
-        if not self.hierarchy.grid.uniform:
-            volumes = torch.from_numpy(self.hierarchy.grid.volumes()).to(z)
-            az, r = volumes * az, volumes * r
-        return [float((a * b).sum(dtype=torch.float64)) for a, b in ((z, az), (p, az), (r, z), (r, p))]
+        if self.volumes is not None:
+            az, r = self.volumes * az, self.volumes * r
+        pairs = ((z, az), (p, az), (r, z), (r, p))
+        return [*torch.stack([(a * b).sum(dtype=torch.float64) for a, b in pairs]).tolist()]
 
     def _take_back(self, step: Step, f: Tensor, u: Tensor, norm: float) -> float:
         """Undo a step; returns the relative residual, which is again what it was before, to rounding."""
@@ -310,7 +318,7 @@ class Iteration:
         if step.energy > 0:
             last_direction = self.direction
             self.direction = self.proposal
-            self.proposal = take(*self.proposal.shape) if last_direction is None else last_direction
+            self.proposal = take(*self.proposal.shape, device=self.device) if last_direction is None else last_direction
         self.work.steps += 1
         self.work.step_seconds += perf_counter() - start
         return absolute / norm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,25 +37,27 @@ class NullSpace:
     def empty(self) -> bool:
         return self.sizes.numel() == 0
 
-    def project(self, values: Tensor) -> float:
-        """Subtract each region's mean in place; returns the one of largest magnitude."""
+    def to(self, device: torch.device) -> NullSpace:
+        """The same with its tensors on a device."""
+        region, volumes = (None if t is None else t.to(device) for t in (self.region, self.volumes))
+        return replace(self, region=region, sizes=self.sizes.to(device), volumes=volumes)
+
+    def project(self, values: Tensor) -> Tensor:
+        """Subtract each region's mean in place; returns the one of largest magnitude, float64 []."""
         if self.empty:
-            return 0.0
+            return torch.zeros((), dtype=torch.float64)
         flat = values.view(-1)
         if self.region is None:
             total = flat.sum(dtype=torch.float64) if self.volumes is None else torch.dot(self.volumes, flat.double())
             mean = total / self.sizes[0]
             flat -= mean.to(values.dtype)
-            return float(mean)
+            return mean
         if self.volumes is None:
             means = subtract_region_means(values, self.region, self.sizes)
-            return float(means[means.abs().argmax()])
-        inside = self.region >= 0
-        regions = self.region[inside].long()
-        weighted = flat[inside].double() * self.volumes[inside]
-        means = torch.zeros_like(self.sizes).index_add_(0, regions, weighted) / self.sizes
-        flat[inside] -= means[regions].to(values.dtype)
-        return float(means[means.abs().argmax()])
+        else:
+            means = subtract_region_means(self.volumes * flat.double(), self.region, self.sizes)
+            flat -= torch.where(self.region < 0, 0, means[self.region.clamp_min(0)]).to(values.dtype)
+        return means.take(means.abs().argmax())
 
 
 def find_null_space(

@@ -45,8 +45,9 @@ def solve_poisson(
     solution: about 18 bytes an unknown, 40 with a mask, 110 with a coefficient (float64).
 
     Args:
-        rhs: f, float32 or float64, [*batch, nx, ny, nz], [*batch, nx, ny] or [*batch, n]; a torch CPU tensor or a
-            NumPy array. Values in solid and fixed cells are ignored.
+        rhs: f, float32 or float64, [*batch, nx, ny, nz], [*batch, nx, ny] or [*batch, n]; a torch tensor on the
+            CPU or a CUDA device, or a NumPy array. Values in solid and fixed cells are ignored. Other arrays may be on
+            the CPU, too, whatever its device.
         spacing: one number, or one entry per axis: a number, or an array of the cells' widths along it
             (`centering="vertex"`: of the intervals between vertices, those to Dirichlet ends included).
         boundary: "dirichlet", "neumann" or "periodic" for all faces, or one entry per axis, each a name or a pair
@@ -83,7 +84,9 @@ def solve_poisson(
     Raises:
         TypeError: rhs or another array is of an unusable kind or dtype.
         ValueError: a shape, name or number does not fit, rhs has NaN or Inf, the masks leave no unknown, alpha or the
-            coefficient is negative, "fft" does not apply, or (nullspace="raise") f has a mean.
+            coefficient is negative, "fft" does not apply, (nullspace="raise") f has a mean, or an array is on another
+            device than rhs and the CPU.
+        RuntimeError: rhs is on a CUDA device, and fastsciml's CUDA library is not loaded.
 
     Differentiable in rhs, the boundary's and fixed cells' values, the coefficient and alpha, to any order; a gradient
     is one more solve to the same tolerance.
@@ -121,7 +124,7 @@ def solve_poisson(
     if f.numel() == 0:
         raise ValueError(f"rhs is empty: its shape is {tuple(f.shape)}")
     stopping = Stopping(tol, max_iterations)
-    solver = PoissonSolver(tuple(f.shape[f.ndim - dims :]), dtype=f.dtype, **made_of)
+    solver = PoissonSolver(tuple(f.shape[f.ndim - dims :]), dtype=f.dtype, device=f.device, **made_of)
     made = perf_counter() - start
     result = solver._solve(rhs, stopping, fixed_value, initial_guess, nullspace, progress, callback, stacklevel=3)
     return replace(result, seconds=replace(result.seconds, setup=made + result.seconds.setup))

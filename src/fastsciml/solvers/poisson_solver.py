@@ -14,26 +14,26 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
 from fastsciml.ops.fast_poisson import Transform
-from fastsciml.ops.pack_faces import pack_faces
-from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.solvers.arrays import (
     ArrayLike,
     Coefficient,
     like,
+    moved,
     to_alpha,
     to_coefficient,
+    to_device,
     to_guess,
     to_mask,
     to_tensor,
 )
 from fastsciml.solvers.boundary import BoundaryConditions, boundary_source, kind_of, parse_conditions
 from fastsciml.solvers.direct import Direct, all_fast, transforms_of
-from fastsciml.solvers.discretisation import Discretisation, Fill
+from fastsciml.solvers.discretisation import Discretisation
+from fastsciml.solvers.fills import Batch, places
 from fastsciml.solvers.grid import CENTERINGS, Centering, Grid, boundary_gaps, make_grid, parse_spacing
 from fastsciml.solvers.inverse import inverse
 from fastsciml.solvers.iteration import Iteration, Progress
 from fastsciml.solvers.linear_operators import apply_operator, cycle_operator
-from fastsciml.solvers.medium import face_coefficients
 from fastsciml.solvers.result import ArrayT, PoissonResult
 from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Run, Stopping
 from fastsciml.solvers.system import COEFFICIENT_REACH, SPACING_REACH, power_of_two
@@ -47,9 +47,10 @@ class PoissonSolver:
         shape: unknowns per axis, one to three.
         spacing, boundary, centering, solid, fixed, coefficient, alpha, method: as in `solve_poisson`.
         dtype: torch.float32 or torch.float64, that of the right-hand sides.
+        device: the CPU or a CUDA device, likewise. Arrays given here may be on the CPU or there.
 
     Raises:
-        TypeError, ValueError: as `solve_poisson`, for these arguments.
+        TypeError, ValueError, RuntimeError: as `solve_poisson`, for these arguments.
 
     Example:
         >>> solver = PoissonSolver((32, 32, 32), spacing=1 / 32)
@@ -72,6 +73,7 @@ class PoissonSolver:
         alpha: float | ArrayLike = 0.0,
         method: Method = "auto",
         dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.shape = tuple(shape)
         if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
@@ -82,23 +84,23 @@ class PoissonSolver:
             raise ValueError(f"centering must be one of {', '.join(CENTERINGS)}, got {centering!r}")
         if method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
-        self.dtype, self.centering, self.method = dtype, centering, method
+        self.dtype, self.device, self.centering, self.method = dtype, to_device(device), centering, method
         self._name = name_solver(self)
         self.conditions = parse_conditions(boundary, len(self.shape))
         self._kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
         self.spacing = parse_spacing(spacing, self.shape, self._kinds, centering)
         self._unit = power_of_two(min(float(np.min(h)) for h in self.spacing), SPACING_REACH)
         self._grid = self._make_grid()
-        self._solid = to_mask(solid, "solid", self.shape)
-        self._fixed = to_mask(fixed, "fixed", self.shape)
-        self.coefficient = to_coefficient(coefficient, self.shape, dtype)
-        self.alpha = to_alpha(alpha, self.shape, dtype)
+        # The set-up is the CPU's.
+        self._solid = to_mask(solid, "solid", self.shape, self.device)
+        self._fixed = to_mask(fixed, "fixed", self.shape, self.device)
+        self.coefficient = to_coefficient(coefficient, self.shape, dtype, self.device)
+        self.alpha = to_alpha(alpha, self.shape, dtype, self.device)
         # The kernels' coefficients are smaller than the caller's by 2**_coefficient_unit, lengths by 2**_unit.
         self._coefficient_unit = power_of_two(self._largest_coefficient(), COEFFICIENT_REACH)
         self._power = self._coefficient_unit - 2 * self._unit
         self._check_alpha()
-        self._fills = self._make_fills()
-        self._samples = [Discretisation(self._grid, fill, dtype) for fill in self._fills]
+        self._samples = self._make_samples()
         self._works: list[Iteration | Direct | None] = [None] * len(self._samples)
         self._transforms = self._find_transforms()
         if method == "fft" and self._transforms is None:
@@ -141,7 +143,7 @@ class PoissonSolver:
         """Solve for one right-hand side, or a batch; arguments and errors as in `solve_poisson`.
 
         Args:
-            rhs: [*batch, *shape], of the solver's dtype.
+            rhs: [*batch, *shape], of the solver's dtype and on its device.
             fixed_value: the solution in fixed cells.
             tol: relative to the right-hand side with the boundary's and the fixed cells' values in it.
             max_iterations: per right-hand side.
@@ -175,8 +177,8 @@ class PoissonSolver:
 
     @property
     def volumes(self) -> Tensor:
-        """[*shape], of the cells around the unknowns, in units of the largest."""
-        volumes = torch.from_numpy(self._grid.volumes()).to(self.dtype)
+        """[*shape] on the solver's device, of the cells around the unknowns, in units of the largest."""
+        volumes = torch.from_numpy(self._grid.volumes()).to(self.device, self.dtype)
         return volumes.reshape(self.shape)
 
     def __str__(self) -> str:
@@ -215,6 +217,8 @@ class PoissonSolver:
                 f"rhs must have shape [*batch, {', '.join(map(str, self.shape))}] and dtype {self.dtype}, "
                 f"got {tuple(f.shape)} and {f.dtype}"
             )
+        if f.device != self.device:
+            raise ValueError(f"rhs is on {f.device} and the solver on {self.device}: move it there, or make another")
         if self.batch and batch != self.batch:
             raise ValueError(f"rhs must have the batch {self.batch} of the masks and coefficients, got {batch}")
         guess = None if initial_guess is None else to_guess(initial_guess, f)
@@ -227,7 +231,7 @@ class PoissonSolver:
         """As a differentiable function of f, the boundary's and fixed cells' values, the coefficient and alpha."""
         given = self._given_values(fixed_value, f)
         u = inverse(self._with_values(f, given), guess, run, self._parameters())
-        return u if given is None or self._fixed is None else torch.where(self._fixed, given, u)
+        return u if given is None or self._where_fixed is None else torch.where(self._where_fixed, given, u)
 
     def _made_of(self) -> dict[str, Any]:
         """The arguments that make this solver again, beside shape and dtype."""
@@ -251,7 +255,8 @@ class PoissonSolver:
                 assert self._transforms is not None
                 made = Direct(of, self._transforms, [float(h) * 2.0**-self._unit for h in self.spacing])
             else:
-                made = Iteration(of.hierarchy(), of.operator, diagonal=self.method == "cg")
+                hierarchy, placed = of.hierarchy().to(self.device), of.placed
+                made = Iteration(hierarchy, placed.operator, placed.volumes, diagonal=self.method == "cg")
             self._works[sample] = made
         return made
 
@@ -259,7 +264,23 @@ class PoissonSolver:
         """The one that "auto" chooses, or the one that was asked for."""
         if self.method != "auto":
             return self.method
-        return "fft" if self._transforms is not None and all_fast(self.shape, self._transforms) else "multigrid"
+        # Other devices transform by dense matrices.
+        fast = self.device.type == "cpu" and self._transforms is not None and all_fast(self.shape, self._transforms)
+        return "fft" if fast else "multigrid"
+
+    @cached_property
+    def _where_fixed(self) -> Tensor | None:
+        """The fixed cells of all samples, on the device."""
+        return None if self._fixed is None else self._fixed.to(self.device)
+
+    def _make_samples(self) -> list[Discretisation]:
+        """In the kernels' units."""
+        k, alpha, scale = self.coefficient, self.alpha, ldexp(1.0, -self._coefficient_unit)
+        if k is not None and scale != 1:
+            k = [face * scale for face in k] if isinstance(k, list) else k * scale
+        scaled = None if alpha is None else alpha * ldexp(1.0, -self._power)
+        fills = Batch(self.shape, self.batch, self._grid).fills(self._solid, self._fixed, k, scaled)
+        return [Discretisation(self._grid, fill, self.dtype, self.device) for fill in fills]
 
     def _find_transforms(self) -> list[Transform] | None:
         if not all(sample.is_box for sample in self._samples):
@@ -290,49 +311,10 @@ class PoissonSolver:
         if not scaled <= float(torch.finfo(torch.float32).max) / 1e6:
             raise ValueError(f"alpha {largest} times the spacing squared is out of range")
 
-    def _make_fills(self) -> list[Fill]:
-        """One per sample, or a single one for all; faces and alpha carry gradients."""
-        count = int(np.prod(self.batch))
-        fixed = self._fixed if self._fixed is None or self._solid is None else self._fixed & ~self._solid
-        solids, fixeds = (self._spread(mask, count) for mask in (self._solid, fixed))
-        alpha = None if self.alpha is None else self.alpha * ldexp(1.0, -self._power)
-        alphas = self._spread(alpha, count) if alpha is not None and alpha.numel() > 1 else [alpha] * count
-        faces = self._spread_faces(count)
-        return [Fill(*of) for of in zip(solids, fixeds, faces, alphas, strict=True)]
-
-    def _spread(self, tensor: Tensor | None, count: int) -> list[Any]:
-        if tensor is None:
-            return [None] * count
-        samples = tensor.expand(*self.batch, *self.shape).reshape(count, *self._grid.extents)
-        return [sample.contiguous() for sample in samples]
-
-    def _spread_faces(self, count: int) -> list[list[Tensor] | None]:
-        if self.coefficient is None:
-            return [None] * count
-        scale = ldexp(1.0, -self._coefficient_unit)
-        if isinstance(self.coefficient, Tensor):
-            cells = self._spread(self.coefficient * scale if scale != 1 else self.coefficient, count)
-            return [[*face_coefficients(k, self._grid.axes)] for k in cells]
-        places = _places(len(self.shape))
-        flat = {a for a in range(3) if a not in places}
-        samples: list[list[Tensor] | None] = []
-        spread = []
-        for axis, face in enumerate(self.coefficient):
-            extents = [n + (a == places[axis]) for a, n in enumerate(self._grid.extents)]
-            own = [n + (a == axis) for a, n in enumerate(self.shape)]
-            spread.append((face * scale).expand(*self.batch, *own).reshape(count, *extents))
-        for number in range(count):
-            of_sample: list[Tensor] = []
-            for a in range(3):
-                ones = torch.ones([n + (b == a) for b, n in enumerate(self._grid.extents)], dtype=self.dtype)
-                of_sample.append(ones if a in flat else spread[places.index(a)][number].contiguous())
-            samples.append(of_sample)
-        return samples
-
     def _parameters(self) -> list[Tensor]:
         """What gradients may be asked of beside the right-hand side: the faces and alpha of every sample."""
-        given = [tensor for fill in self._fills for tensor in [*(fill.faces or []), fill.alpha] if tensor is not None]
-        return given
+        operators = [sample.placed.given for sample in self._samples]
+        return [t for a in operators for t in [*(a.coefficient or []), a.alpha] if t is not None]
 
     def _with_values(self, f: Tensor, given: Tensor | None) -> Tensor:
         """F with what the boundary's and the fixed cells' values bring to it."""
@@ -343,38 +325,33 @@ class PoissonSolver:
         b = boundary_source(f, self.conditions, ends, self._faces_along())
         if given is None or self._fixed is None:
             return b
-        count = len(self._samples)
-        fields = given.expand(f.shape).reshape(count, -1, *self._grid.extents)
+        fields = given.expand(f.shape).reshape(len(self._samples), -1, *self._grid.extents)
         brought = []
-        for sample, fill, field in zip(self._samples, self._fills, fields, strict=True):
-            a = sample.operator
-            assert fill.fixed is not None
-            # Fixed cells count as unknowns here, so that this A is self-adjoint, as its gradient has it.
-            faces = None if fill.solid is None else pack_faces(~fill.solid, None, self._grid.periodic)
-            brought.append(poisson_apply(
-                torch.where(fill.fixed, field, 0), a.couplings, a.periodic, faces, fill.faces, fill.alpha
-            ))  # fmt: skip
+        for sample, field in zip(self._samples, fields, strict=True):
+            of = sample.placed
+            assert of.fixed is not None
+            brought.append(of.given(torch.where(of.fixed, field, 0)))
         return b - ldexp(1.0, self._power) * torch.stack(brought).reshape(f.shape)
 
     def _faces_along(self) -> list[Tensor] | None:
         """What the faces across each given axis conduct, in the caller's units, [*batch, ...]."""
-        if self._fills[0].faces is None:
+        of_samples = [sample.placed.given.coefficient or [] for sample in self._samples]
+        if not of_samples[0]:
             return None
         scale = ldexp(1.0, self._coefficient_unit)
         along = []
-        for axis, place in enumerate(_places(len(self.shape))):
-            of_samples = [fill.faces[place] for fill in self._fills if fill.faces is not None]
-            faces = of_samples[0] if len(of_samples) == 1 else torch.stack(of_samples)
+        for axis, place in enumerate(places(len(self.shape))):
             own = [n + (a == axis) for a, n in enumerate(self.shape)]
+            faces = torch.stack([of[place] for of in of_samples]) if self.batch else of_samples[0][place]
             faces = faces.reshape(*self.batch, *own)
             along.append(faces if scale == 1 else scale * faces)
         return along
 
     def _given_values(self, fixed_value: float | ArrayLike, f: Tensor) -> Tensor | None:
         if isinstance(fixed_value, Tensor | np.ndarray):
-            value = to_tensor(fixed_value, "fixed_value").to(self.dtype)
+            value = moved(fixed_value, "fixed_value", self.device, self.device).to(self.dtype)
         else:
-            value = torch.tensor(float(fixed_value), dtype=self.dtype)
+            value = torch.tensor(float(fixed_value), dtype=self.dtype, device=self.device)
             if fixed_value == 0:
                 return None
         try:
@@ -383,18 +360,15 @@ class PoissonSolver:
             raise ValueError(
                 f"fixed_value must broadcast to rhs's shape {tuple(f.shape)}, got {tuple(value.shape)}"
             ) from None
-        if self._fixed is None:
+        if self._where_fixed is None:
             raise ValueError("fixed_value needs fixed cells: give fixed=")
-        if not torch.isfinite(torch.where(self._fixed, value.detach(), 0)).all():
+        if not torch.isfinite(torch.where(self._where_fixed, value.detach(), 0)).all():
             raise ValueError("fixed_value has NaN or Inf in a fixed cell")
         return value
 
     def _only_sample(self) -> Discretisation:
+        if self.device.type != "cpu":
+            raise ValueError(f"SciPy's linear operators are on the CPU, the solver is on {self.device}")
         if len(self._samples) > 1:
             raise ValueError("a linear operator is one sample's: give masks and coefficients without a batch")
         return self._samples[0]
-
-
-def _places(dims: int) -> tuple[int, ...]:
-    """Where the given axes stand among the kernels' three."""
-    return {1: (2,), 2: (0, 2), 3: (0, 1, 2)}[dims]

@@ -47,7 +47,8 @@ class Seconds:
     Attributes:
         setup: checks, masks, the hierarchy.
         solve: all the rest.
-        cycles, steps: of the solve, what V-cycles (or transforms), and updates with their true residuals took.
+        cycles, steps: of the solve, what V-cycles (or transforms), and updates with their true residuals took. On a
+            CUDA device, where the host waits in an update only, the cycles before it count as part of that.
     """
 
     setup: float

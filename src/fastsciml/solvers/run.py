@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, ldexp
 from numbers import Integral, Real
 from time import perf_counter
@@ -16,10 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.progress import ResidualBar
 from fastsciml.solvers.direct import Direct
-from fastsciml.solvers.discretisation import Discretisation
+from fastsciml.solvers.discretisation import Placed
 from fastsciml.solvers.iteration import Iteration, Progress, Watch
 from fastsciml.solvers.result import (
     ArrayT,
@@ -107,7 +106,7 @@ class Run:
         """The solutions, [*batch, *shape]."""
         solver = self.solver
         if self.known is not None:
-            return self.known if solver._fixed is None else torch.where(solver._fixed, 0, self.known)
+            return self.known if solver._where_fixed is None else torch.where(solver._where_fixed, 0, self.known)
         if guess is not None and not torch.isfinite(guess).all():
             raise ValueError("initial_guess has NaN or Inf")
         self.batch = tuple(b.shape[: b.ndim - len(solver.shape)])
@@ -119,17 +118,17 @@ class Run:
         works = [solver._work(number) for number in dict.fromkeys(own)]
         before = [_cost(work) for work in works]
         middle = perf_counter()
-        solution = take_for_the_caller(*samples.shape, dtype=b.dtype)
+        solution = take_for_the_caller(*samples.shape, dtype=b.dtype, device=b.device)
         if guess is not None:
             solution.copy_(guess.reshape(samples.shape))
         with ExitStack() as stack:
             report = self._reporter(stack)
             for place, (number, system) in enumerate(zip(own, systems, strict=True)):
                 u = self._solve_one(number, system, solution[place], guess is None, report)
-                if u.data_ptr() != solution[place].data_ptr():
-                    solution = (
-                        u[None] if len(solution) == 1 else solution.index_copy_(0, torch.tensor([place]), u[None])
-                    )
+                if len(solution) == 1:
+                    solution = u[None]
+                elif u.data_ptr() != solution[place].data_ptr():
+                    solution[place].copy_(u)
         end = perf_counter()
         give(*[s.b for s, sample in zip(systems, samples, strict=True) if s.b.data_ptr() != sample.data_ptr()])
         spent = [np.subtract(_cost(work), cost) for work, cost in zip(works, before, strict=True)]
@@ -146,13 +145,11 @@ class Run:
         count = len(solver._samples)
         vs, us = (t.contiguous().reshape(count, -1, *solver._grid.extents) for t in (v, u))
         total = u.new_zeros(())
-        for number, fill in enumerate(solver._fills):
-            faces = None if fill.faces is None else [next(left) for _ in range(3)]
-            alpha = None if fill.alpha is None else next(left)
-            a = solver._samples[number].operator
-            total = (
-                total + (vs[number] * poisson_apply(us[number], a.couplings, a.periodic, a.faces, faces, alpha)).sum()
-            )
+        for sample, v_of, u_of in zip(solver._samples, vs, us, strict=True):
+            a = sample.placed.operator
+            coefficient = None if a.coefficient is None else [next(left) for _ in range(3)]
+            alpha = None if a.alpha is None else next(left)
+            total = total + (v_of * replace(a, coefficient=coefficient, alpha=alpha)(u_of)).sum()
         return ldexp(1.0, solver._power) * total
 
     def result(self, solution: ArrayT) -> PoissonResult[ArrayT]:
@@ -180,7 +177,7 @@ class Run:
             warnings.warn(f"solve_poisson: {result}", NotConvergedWarning, stacklevel=stacklevel)
 
     def _prepare(self, sample: Tensor, number: int) -> System:
-        of = self.solver._samples[number]
+        of = self.solver._samples[number].placed
         width = min(float(axis.widths.min()) for axis in self.solver._grid.given)
         system = prepare(sample, of.unknown, of.null_space, width, -self.solver._power)
         if self.nullspace == "raise" and not system.solvable:
@@ -194,7 +191,7 @@ class Run:
         if system.norm == 0:
             self.histories.append(([0.0], StopReason.CONVERGED))
             return u.zero_()
-        of, work = self.solver._samples[number], self.solver._work(number)
+        of, work = self.solver._samples[number].placed, self.solver._work(number)
         if not from_zero:
             _multiply(u, -system.exponent)
             if of.unknown is not None:
@@ -205,7 +202,7 @@ class Run:
         return u
 
     def _improve(
-        self, of: Discretisation, work: Iteration | Direct, system: System, u: Tensor, from_zero: bool, watch: Watch
+        self, of: Placed, work: Iteration | Direct, system: System, u: Tensor, from_zero: bool, watch: Watch
     ) -> tuple[Tensor, list[float], StopReason]:
         tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
         if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:

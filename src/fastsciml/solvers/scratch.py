@@ -4,6 +4,8 @@ The first touch of fresh memory costs a solve a tenth of its time at 128^3 and m
 clears it page by page.
 
 While they are kept, the system may take the pages of large ones back whenever it runs short (csrc/core/pages.cpp).
+
+Of the CPU's memory only: that of other devices torch keeps itself.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fastsciml.ops.pages import advise_spare, empty_in_huge_pages
+from fastsciml.solvers.arrays import CPU
 
 # Arrays from this size on are large: the system can take their pages back.
 LARGE = 1 << 22
@@ -38,17 +41,21 @@ MOST_BYTES_IN_SMALL = 1 << 26
 _spare: defaultdict[int, deque[Tensor]] = defaultdict(deque)
 
 
-def take(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def take(*shape: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Tensor:
     """An array with anything in it."""
+    if device != CPU:
+        return torch.empty(shape, dtype=dtype, device=device)
     try:
         return _spare[math.prod(shape) * dtype.itemsize // 4].pop().view(dtype).view(shape)
     except IndexError:
         return empty_in_huge_pages(*shape, dtype=dtype)
 
 
-def take_for_the_caller(*shape: int, dtype: torch.dtype) -> Tensor:
+def take_for_the_caller(*shape: int, dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
     """An array with anything in it, that is given back once no tensor or NumPy array shares its memory any more."""
-    array = take(*shape, dtype=dtype)
+    array = take(*shape, dtype=dtype, device=device)
+    if device != CPU:
+        return array
     memory = array.numpy()
     # The result's storage owns `memory`, and `memory` alone.
     weakref.finalize(memory, give, array).atexit = False
@@ -58,7 +65,7 @@ def take_for_the_caller(*shape: int, dtype: torch.dtype) -> Tensor:
 def give(*arrays: Tensor | None) -> None:
     """Arrays that nobody will use again."""
     for array in arrays:
-        if array is None:
+        if array is None or array.device != CPU:
             continue
         large = array.nbytes >= LARGE
         most = MOST_BYTES if large else MOST_BYTES_IN_SMALL

@@ -57,7 +57,7 @@ def prepare(sample: Tensor, unknown: Tensor | None, null_space: NullSpace, width
     """
     b = sample
     if unknown is not None:
-        b = take(*sample.shape, dtype=sample.dtype)
+        b = take(*sample.shape, dtype=sample.dtype, device=sample.device)
         torch.where(unknown, sample, sample.new_zeros(()), out=b)
     norm = _norm(b)
     exponent = 0
@@ -71,7 +71,7 @@ def prepare(sample: Tensor, unknown: Tensor | None, null_space: NullSpace, width
     mean, solvable = 0.0, True
     if not null_space.empty and norm > 0:
         b = b.clone() if b is sample else b
-        projected = null_space.project(b)
+        projected = float(null_space.project(b))
         epsilon = torch.finfo(b.dtype).eps
         mean = projected * 2.0**exponent
         solvable = abs(projected) <= MEAN_ROUNDING * epsilon * norm / b.numel() ** 0.5

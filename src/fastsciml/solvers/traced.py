@@ -123,7 +123,9 @@ def _solver(arguments: dict[str, Any], dims: int, *, anew: bool) -> PoissonSolve
     if named is not None:
         return named
     rhs = arguments["rhs"]
-    return PoissonSolver(tuple(rhs.shape[rhs.ndim - dims :]), dtype=rhs.dtype, **arguments["made_of"])
+    return PoissonSolver(
+        tuple(rhs.shape[rhs.ndim - dims :]), dtype=rhs.dtype, device=rhs.device, **arguments["made_of"]
+    )
 
 
 def _solve(
@@ -133,9 +135,11 @@ def _solve(
     result = _solver(arguments, dims, anew=False).solve(
         arguments["rhs"], tol=numbers[0], max_iterations=limit, **arguments["options"]
     )
-    residuals = result.solution.new_full((limit + 1, *result.residuals.shape[1:]), torch.nan, dtype=torch.float64)
-    residuals[: len(result.residuals)] = torch.from_numpy(result.residuals)
-    return result.solution, torch.tensor(result.converged), torch.tensor(result.iterations), residuals
+    u = result.solution
+    residuals = u.new_full((limit + 1, *result.residuals.shape[1:]), torch.nan, dtype=torch.float64)
+    residuals[: len(result.residuals)] = torch.from_numpy(result.residuals).to(u.device)
+    converged, iterations = (torch.tensor(value, device=u.device) for value in (result.converged, result.iterations))
+    return u, converged, iterations, residuals
 
 
 def _gradient(
@@ -171,8 +175,9 @@ _library.define(
     "poisson_solve_gradient(Tensor grad, Tensor solution, Tensor[] tensors, float[] numbers, str problem, int dims,"
     " SymInt limit, bool[] needed) -> Tensor[]"
 )
-_library.impl("poisson_solve", _solve, "CPU")
-_library.impl("poisson_solve_gradient", _gradient, "CPU")
+for backend in ("CPU", "CUDA"):
+    _library.impl("poisson_solve", _solve, backend)
+    _library.impl("poisson_solve_gradient", _gradient, backend)
 # It runs autograd itself, which the usual kernel of this key would switch off.
 _library.impl("poisson_solve_gradient", torch.library.fallthrough_kernel, "Autograd")
 

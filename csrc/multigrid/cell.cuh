@@ -1,0 +1,221 @@
+// What happens to one cell in a step of a cycle, on CUDA; formulae as in rows.h and guess.h, layouts in level.h.
+#pragma once
+
+#include "multigrid/relaxation.h"
+
+namespace fastsciml::multigrid {
+
+using Field = core::Memory<float>;
+using ConstField = core::Memory<const float>;
+
+// A cell and where it stands in the level's arrays. Indices along axes are int, which on a device costs half.
+struct Cell {
+  int i, j, k;
+  int in_row;        // in its row in halves
+  int64_t at;        // in a field
+  int64_t z_at;      // in the couplings along z
+  int64_t diagonal;  // in the diagonals
+  bool weighted;
+};
+
+FASTSCIML_HOST_DEVICE inline int index_in_row(const Level& level, int k) {
+  return (k & 1) * static_cast<int>(level.half) + (k >> 1);
+}
+// Of row (i, j) in the plane-wise arrays; there are fewer than 2^31.
+FASTSCIML_HOST_DEVICE inline int row_index(const Level& level, int i, int j) {
+  return i * static_cast<int>(level.y.extent) + j;
+}
+
+FASTSCIML_HOST_DEVICE inline Cell cell_of(const Level& level, int i, int j, int k) {
+  const int in_row = index_in_row(level, k), stored = level.stored[row_index(level, i, j)];
+  const int64_t row = stored < 0 ? ~stored : stored;
+  return {.i = i,
+          .j = j,
+          .k = k,
+          .in_row = in_row,
+          .at = row_index(level, i, j) * level.stride() + in_row,
+          .z_at = row * level.z_stride + in_row,
+          .diagonal = row * level.stride() + in_row,
+          .weighted = stored < 0 && level.face_x != nullptr};
+}
+
+// Whether cells of one colour are neighbours where an axis closes; see smoother.h.
+FASTSCIML_HOST_DEVICE inline bool has_seam(const Axis& axis) {
+  return axis.periodic && axis.extent % 2 == 1 && axis.extent > 1;
+}
+// A half-sweep takes cells of one colour in so many turns, the later ones where seams are.
+FASTSCIML_HOST_DEVICE inline int turns_of(const Level& level) {
+  return 1 + has_seam(level.x) + has_seam(level.y) + has_seam(level.z);
+}
+FASTSCIML_HOST_DEVICE inline int turn_of(const Level& level, const Cell& c) {
+  return (has_seam(level.x) && c.i == 0) + (has_seam(level.y) && c.j == 0) + (has_seam(level.z) && c.k == 0);
+}
+
+// The distance along an axis to index `to`, which may lie past an end; beyond tells that nothing is there.
+struct Across {
+  int steps;
+  bool beyond;
+};
+FASTSCIML_HOST_DEVICE inline Across across(const Axis& axis, int from, int to) {
+  const int extent = static_cast<int>(axis.extent);
+  if (to >= 0 && to < extent) return {to - from, false};
+  return {(to < 0 ? extent - 1 : 0) - from, !axis.periodic};
+}
+
+// The sum of couplings times neighbours.
+FASTSCIML_HOST_DEVICE inline float neighbours_of(const Level& level, ConstField v, const Cell& c) {
+  const int64_t stride = level.stride(), plane = level.y.extent * stride;
+  const auto value = [&](const Across& to, int64_t step) { return to.beyond ? 0.0f : v[c.at + to.steps * step]; };
+  const auto value_z = [&](const Across& to) {
+    return to.beyond ? 0.0f : v[c.at - c.in_row + index_in_row(level, c.k + to.steps)];
+  };
+  const bool odd = c.k & 1;
+  const float lower_z = odd ? level.near_z[c.z_at] : level.far_z[c.z_at];
+  const float upper_z = odd ? level.far_z[c.z_at] : level.near_z[c.z_at];
+  float lower_x = level.x.lower[c.i], upper_x = level.x.upper[c.i];
+  float lower_y = level.y.lower[c.j], upper_y = level.y.upper[c.j];
+  if (c.weighted) {
+    lower_x *= level.face_x[c.at];
+    upper_x *= level.face_x[c.at + plane];
+    lower_y *= level.face_y[c.at + c.i * stride];
+    upper_y *= level.face_y[c.at + (c.i + 1) * stride];
+  }
+  return lower_z * value_z(across(level.z, c.k, c.k - 1)) + upper_z * value_z(across(level.z, c.k, c.k + 1)) +
+         lower_y * value(across(level.y, c.j, c.j - 1), stride) +
+         upper_y * value(across(level.y, c.j, c.j + 1), stride) +
+         lower_x * value(across(level.x, c.i, c.i - 1), plane) + upper_x * value(across(level.x, c.i, c.i + 1), plane);
+}
+
+// f - A v, 0 without an unknown.
+FASTSCIML_HOST_DEVICE inline float residual_of(const Level& level, ConstField f, ConstField v, const Cell& c) {
+  if (!(level.inverse_diagonal[c.diagonal] > 0.0f)) return 0.0f;
+  return f[c.at] + neighbours_of(level, v, c) - level.diagonal[c.diagonal] * v[c.at];
+}
+
+// The coarse cells that a fine one is interpolated from along one axis, and their weights.
+struct Interpolation {
+  int parent, beyond;
+  float own, next;
+};
+
+// What `weight` counts at coarse cell I, relative to itself; guess.h tells why.
+template <class IsSingle>
+FASTSCIML_HOST_DEVICE inline float emphasis(const Axis& axis, float weight, int I, IsSingle is_single) {
+  if (weight == 1.0f || !axis.coarsened()) return 1.0f;
+  if (is_single(I)) return 1.0f / weight;
+  const bool beside = (I > 0 && is_single(I - 1)) || (I + 1 < axis.coarse_extent && is_single(I + 1));
+  return beside ? (1.0f + 0.5f * (weight - 1.0f)) / weight : 1.0f;
+}
+
+FASTSCIML_HOST_DEVICE inline Interpolation interpolation(const Axis& axis, float weight, int i) {
+  const int parent = axis.parent[i];
+  const float share = emphasis(axis, weight, parent, [&](int I) { return axis.first[I + 1] - axis.first[I] == 1; });
+  return {parent, axis.beyond[i], share * axis.own[i], share * axis.next[i]};
+}
+
+FASTSCIML_HOST_DEVICE inline Interpolation interpolation_z(const Level& level, float weight, int k) {
+  const Axis& z = level.z;
+  const int in_row = index_in_row(level, k), wide = static_cast<int>(z.coarse_extent);
+  Interpolation to{.parent = k, .beyond = k, .own = z.own[in_row], .next = z.next[in_row]};
+  if (!z.coarsened()) return to;
+  if (level.z_parent != nullptr) {
+    to.parent = level.z_parent[in_row];
+    to.beyond = level.z_beyond[in_row];
+  } else {
+    to.parent = k >> 1;
+    to.beyond = (to.parent + (k & 1 ? 1 : wide - 1)) % wide;
+  }
+  const int coarse_half = static_cast<int>(half_of(wide));
+  const float share = emphasis(z, weight, to.parent, [&](int K) {
+    return level.z_parent == nullptr ? 2 * K + 1 == z.extent : level.z_second[(K >> 1) + (K & 1) * coarse_half] < 0;
+  });
+  to.own *= share;
+  to.next *= share;
+  return to;
+}
+
+// Where a pass starts: v + weight P e, as Guess in guess.h.
+struct DeviceGuess {
+  ConstField v;
+  ConstField e;
+  float weight = 1.0f;
+  bool around_solid = false;
+
+  FASTSCIML_HOST_DEVICE bool zero() const { return v == nullptr && e == nullptr; }
+};
+
+// weight P e at a cell, 0 without an unknown.
+FASTSCIML_HOST_DEVICE inline float correction_at(const Level& level, const Level& coarse, const DeviceGuess& guess,
+                                                 const Cell& c) {
+  if (!(level.inverse_diagonal[c.diagonal] > 0.0f)) return 0.0f;
+  const Interpolation x = interpolation(level.x, guess.weight, c.i), y = interpolation(level.y, guess.weight, c.j),
+                      z = interpolation_z(level, guess.weight, c.k);
+  float sum = 0.0f, all = 0.0f, open = 0.0f;
+#pragma unroll 1
+  for (int corner = 0; corner < 8; ++corner) {
+    const bool next_x = corner & 4, next_y = corner & 2, next_z = corner & 1;
+    const float weight = (next_x ? x.next : x.own) * (next_y ? y.next : y.own) * (next_z ? z.next : z.own);
+    if (weight == 0.0f) continue;
+    const Cell from =
+        cell_of(coarse, next_x ? x.beyond : x.parent, next_y ? y.beyond : y.parent, next_z ? z.beyond : z.parent);
+    sum += weight * guess.e[from.at];
+    all += weight;
+    if (guess.around_solid && coarse.inverse_diagonal[from.diagonal] > 0.0f) open += weight;
+  }
+  sum *= guess.weight;
+  if (!guess.around_solid || open == all) return sum;
+  return open > 0.0f ? sum * all / open : 0.0f;
+}
+
+FASTSCIML_HOST_DEVICE inline float guess_at(const Level& level, const Level& coarse, const DeviceGuess& guess,
+                                            const Cell& c) {
+  const float v = guess.v == nullptr ? 0.0f : guess.v[c.at];
+  return guess.e == nullptr ? v : v + correction_at(level, coarse, guess, c);
+}
+
+// The guess in the cells 2 m and 2 m + 1 of row (i, j), of a level whose cells along z merge in pairs. `x` is
+// interpolation(level.x, guess.weight, i), which many threads share.
+struct GuessPair {
+  float even, odd;
+};
+
+FASTSCIML_HOST_DEVICE inline GuessPair guess_pair(const Level& level, const Level& coarse, const DeviceGuess& guess,
+                                                  const Interpolation& x, int i, int j, int m) {
+  const int nz = static_cast<int>(level.z.extent), wide = static_cast<int>(level.z.coarse_extent);
+  GuessPair pair{0.0f, 0.0f};
+  const Cell even = cell_of(level, i, j, 2 * m);
+  const bool has_odd = 2 * m + 1 < nz;
+  if (guess.v != nullptr) {
+    pair.even = guess.v[even.at];
+    if (has_odd) pair.odd = guess.v[even.at + level.half];
+  }
+  if (guess.e == nullptr) return pair;
+  if (guess.around_solid) {
+    pair.even += correction_at(level, coarse, guess, even);
+    if (has_odd) pair.odd += correction_at(level, coarse, guess, cell_of(level, i, j, 2 * m + 1));
+    return pair;
+  }
+  const Interpolation y = interpolation(level.y, guess.weight, j);
+  float below = 0.0f, here = 0.0f, above = 0.0f;  // interpolated across x and y, at coarse cells m - 1, m, m + 1
+  const int m_below = m > 0 ? m - 1 : wide - 1, m_above = m + 1 < wide ? m + 1 : 0;
+#pragma unroll
+  for (int corner = 0; corner < 4; ++corner) {
+    const bool next_x = corner & 2, next_y = corner & 1;
+    const float weight = (next_x ? x.next : x.own) * (next_y ? y.next : y.own);
+    const int64_t row = row_index(coarse, next_x ? x.beyond : x.parent, next_y ? y.beyond : y.parent) * coarse.stride();
+    below += weight * guess.e[row + index_in_row(coarse, m_below)];
+    here += weight * guess.e[row + index_in_row(coarse, m)];
+    above += weight * guess.e[row + index_in_row(coarse, m_above)];
+  }
+  const float weight = guess.weight * emphasis(level.z, guess.weight, m, [&](int K) { return 2 * K + 1 == nz; });
+  if (level.inverse_diagonal[even.diagonal] > 0.0f) {
+    pair.even += weight * (level.z.own[even.in_row] * here + level.z.next[even.in_row] * below);
+  }
+  if (has_odd && level.inverse_diagonal[even.diagonal + level.half] > 0.0f) {
+    const int64_t odd = even.in_row + level.half;
+    pair.odd += weight * (level.z.own[odd] * here + level.z.next[odd] * above);
+  }
+  return pair;
+}
+
+}  // namespace fastsciml::multigrid
