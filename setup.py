@@ -1,8 +1,10 @@
 """Drives CMake, which describes the build (CMakeLists.txt)."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Distribution, find_packages, setup
@@ -10,6 +12,15 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+
+
+def environment() -> dict[str, str]:
+    """The build's, which names the nvcc that pip has installed (the extra cuda-build) where there is no other."""
+    found = find_spec("nvidia")
+    if "CUDACXX" in os.environ or shutil.which("nvcc") or found is None:
+        return dict(os.environ)
+    compilers = [nvcc for folder in found.submodule_search_locations for nvcc in Path(folder).glob("cu*/bin/nvcc")]
+    return {**os.environ, "CUDACXX": str(max(compilers))} if compilers else dict(os.environ)
 
 
 class BuildWithLibraries(build_py):
@@ -25,9 +36,11 @@ class BuildWithLibraries(build_py):
             f"-DPython_EXECUTABLE={sys.executable}",
             *os.environ.get("FASTSCIML_CMAKE_ARGS", "").split(),
         ]
-        configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", "--fresh", *options]
-        subprocess.run(configure, check=True)
-        subprocess.run(["cmake", "--build", str(build)], check=True)
+        # What was found last time is looked for anew; what was compiled stays.
+        (build / "CMakeCache.txt").unlink(missing_ok=True)
+        configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", *options]
+        subprocess.run(configure, check=True, env=environment())
+        subprocess.run(["cmake", "--build", str(build)], check=True, env=environment())
 
 
 class AnyPythonWheel(bdist_wheel):

@@ -9,18 +9,20 @@ import torch
 import typer
 from rich.console import Console
 
-from . import evonorm, poisson, report
+from . import evonorm, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
 CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
     "evonorm": evonorm.run,
+    "model": model.run,
 }
 # Of the full run and of the quick one.
 SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
+    "model": (model.FULL_SIZE, model.QUICK_SIZE),
 }
 
 MISSED_OR_FAILED = 1

@@ -13,34 +13,45 @@ import torch
 from fastsciml.ops.poisson_apply import _backward, _save
 
 ROOT = Path(__file__).parents[1]
-NAMESPACE = "fastsciml_cuda_host"
+
+
+def host_module(count_flops: bool = False) -> ModuleType:
+    """The module fastsciml_cuda_host, built if a source changed, its operators registered. The one that counts
+    floating-point operations, too, has another name and takes twice as long to build.
+    """
+    return _load(_name(count_flops), count_flops)
+
+
+def _name(count_flops: bool) -> str:
+    """Of the module, and of its operators' namespace."""
+    return "fastsciml_cuda_host_counted" if count_flops else "fastsciml_cuda_host"
 
 
 @functools.cache
-def host_module() -> ModuleType:
-    """The module fastsciml_cuda_host, built if a source changed, its operators registered."""
-    build = ROOT / "build" / "cuda_host" / sys.implementation.cache_tag
+def _load(name: str, count_flops: bool) -> ModuleType:
+    build = ROOT / "build" / "cuda_host" / (sys.implementation.cache_tag + ("-flops" if count_flops else ""))
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     configure = ["cmake", "-S", str(ROOT / "tests/cuda_host"), "-B", str(build), "-G", "Ninja"]
-    for command in [[*configure, f"-DPython_EXECUTABLE={sys.executable}"], ["cmake", "--build", str(build)]]:
+    configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DFASTSCIML_COUNT_FLOPS={count_flops}"]
+    for command in [configure, ["cmake", "--build", str(build)]]:
         done = subprocess.run(command, env={**os.environ, "PATH": tools}, text=True, capture_output=True)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    (library,) = build.glob("fastsciml_cuda_host.*.so")
-    _define_operators()
-    spec = importlib.util.spec_from_file_location("fastsciml_cuda_host", library)
+    (library,) = build.glob(f"{name}.*.so")
+    _define_operators(name)
+    spec = importlib.util.spec_from_file_location(name, library)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _define_operators() -> None:
+def _define_operators(namespace: str) -> None:
     """The schemas of the shipped operators once more, under the host's name."""
-    library = torch.library.Library(NAMESPACE, "DEF")
+    library = torch.library.Library(namespace, "DEF")
     for schema in torch._C._jit_get_all_schemas():
         if schema.name.startswith("fastsciml::"):
             library.define(str(schema).removeprefix("fastsciml::"))
-    torch.library.register_autograd(f"{NAMESPACE}::poisson_apply", _backward, setup_context=_save)
-    _define_operators.library = library  # its definitions last as long as it does
+    torch.library.register_autograd(f"{namespace}::poisson_apply", _backward, setup_context=_save)
+    _DEFINITIONS.append(library)
 
 
 class HostOperators:
@@ -48,15 +59,17 @@ class HostOperators:
     CPU does, its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count_flops: bool = False) -> None:
         self.calls: list[str] = []
-        host_module()
+        self._namespace = _name(count_flops)
+        host_module(count_flops)
 
     def __getattr__(self, name: str):
-        if torch._C._dispatch_has_kernel_for_dispatch_key(f"{NAMESPACE}::{name}", "CPU"):
+        if torch._C._dispatch_has_kernel_for_dispatch_key(f"{self._namespace}::{name}", "CPU"):
             self.calls.append(name)
-            return getattr(getattr(torch.ops, NAMESPACE), name)
+            return getattr(getattr(torch.ops, self._namespace), name)
         return getattr(SHIPPED, name)
 
 
+_DEFINITIONS: list[torch.library.Library] = []  # last as long as these do
 SHIPPED = torch.ops.fastsciml

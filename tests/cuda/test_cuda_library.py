@@ -12,6 +12,8 @@ import torch
 
 from fastsciml._library import LOADED
 
+ROOT = Path(__file__).parents[2]
+OPERATORS = re.findall(r'library\.impl\("(\w+)"', (ROOT / "csrc/operators_cuda.cpp").read_text())
 LIBRARY = LOADED.folder / "libfastsciml_cuda.so"
 TARGETS = {80, 90, 100}
 FATBIN_MAGIC = 0xBA55ED50
@@ -52,13 +54,13 @@ def test_registers_where_a_stub_stands_for_the_library_of_torch_that_has_cuda(tm
     stub = tmp_path / "libtorch_cuda.so"
     options = ["-shared", "-fPIC", "-Wl,-soname,libtorch_cuda.so", "-DUSE_CUDA"]
     headers = ["-isystem", str(Path(torch.__file__).parent / "include")]
-    source = Path(__file__).parents[2] / "csrc/core/torch_cuda_stub.cpp"
+    source = ROOT / "csrc/core/torch_cuda_stub.cpp"
     subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", *options, *headers, source, "-o", stub], check=True)
     script = f"""
 import ctypes, fastsciml, torch
 ctypes.CDLL({str(stub)!r})
 torch.ops.load_library({str(LIBRARY)!r})
-print(torch._C._dispatch_has_kernel_for_dispatch_key("fastsciml::poisson_apply", "CUDA"))
+print(all(torch._C._dispatch_has_kernel_for_dispatch_key(f"fastsciml::{{name}}", "CUDA") for name in {OPERATORS}))
 """
     done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True)
     assert done.stdout == "True\n", done.stderr
@@ -68,4 +70,5 @@ print(torch._C._dispatch_has_kernel_for_dispatch_key("fastsciml::poisson_apply",
 @pytest.mark.skipif(torch.version.cuda is None, reason="CPU BUILD OF TORCH: loading the CUDA library is not tested")
 def test_registers_its_operators():
     assert LOADED.cuda
-    assert torch._C._dispatch_has_kernel_for_dispatch_key("fastsciml::poisson_apply", "CUDA")
+    for name in OPERATORS:
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"fastsciml::{name}", "CUDA")

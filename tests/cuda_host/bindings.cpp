@@ -52,6 +52,9 @@ py::dict as_dict(const core::host::Traffic& launch) {
   d["written_lines_bytes"] = launch.written.line_bytes;
   d["shared_accesses"] = launch.shared_accesses;
   d["barriers"] = launch.barriers;
+#ifdef FASTSCIML_COUNT_FLOPS
+  d["flops"] = launch.flops;
+#endif
   return d;
 }
 

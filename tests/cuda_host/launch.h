@@ -114,6 +114,7 @@ void launch(const char* name, Kernel kernel, const Shape& shape, Stream, Argumen
   host::Block block(shape.threads, shape.dynamic_shared, [&] { kernel(arguments...); });
   std::optional<host::Counter> counter;
   if (host::counting) counter.emplace();
+  const uint64_t flops_before = host::flops;
   host::for_each_block(shape.blocks, [&](const uint3& index) {
     blockIdx = index;
     if (counter) counter->begin_block();
@@ -131,7 +132,8 @@ void launch(const char* name, Kernel kernel, const Shape& shape, Stream, Argumen
                            .read = counter->read(),
                            .written = counter->written(),
                            .shared_accesses = block.shared_accesses(),
-                           .barriers = block.barriers()});
+                           .barriers = block.barriers(),
+                           .flops = host::flops - flops_before});
 }
 
 }  // namespace fastsciml::core

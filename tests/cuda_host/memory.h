@@ -36,6 +36,19 @@ class Entry {
 
   Entry(const Array& array, const At& at) : array_(array), at_(at) {}
   operator Value() const&& { return array_.read(at_); }  // NOLINT
+#ifdef FASTSCIML_COUNT_FLOPS
+  // Where a counted number would turn into one of another type, and, in `a ? b : c`, into the type of a plain one.
+  template <std::floating_point T>
+    requires(IsCounted<Value> && !std::same_as<Counted<T>, Value>)
+  operator Counted<T>() const&& {  // NOLINT
+    return array_.read(at_);
+  }
+  template <std::floating_point T>
+    requires IsCounted<Value>
+  operator T() const&& {  // NOLINT
+    return static_cast<T>(array_.read(at_));
+  }
+#endif
   Value operator=(const Value& value) const&& {
     array_.write(at_, value);
     return value;

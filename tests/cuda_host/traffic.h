@@ -27,7 +27,11 @@ struct Traffic {
   Moved read{}, written{};
   uint64_t shared_accesses = 0;
   uint64_t barriers = 0;
+  uint64_t flops = 0;  // 0 where they do not count
 };
+
+// Floating-point operations so far, where they count (counted_floats.h).
+inline uint64_t flops = 0;
 
 class Counter {
  public:

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
 from fastsciml.ops.full_multigrid import full_multigrid
-from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
+from fastsciml.ops.multigrid_v_cycle import multigrid_workspace
 from fastsciml.ops.split_rows import join_rows, split_rows
+from fastsciml.solvers.captured import CapturedCycles
 from fastsciml.solvers.discretisation import Operator
 from fastsciml.solvers.hierarchy import Hierarchy
 from fastsciml.solvers.result import StopReason
@@ -111,6 +112,7 @@ class Iteration:
         self.work = Work()
         self.direction: Tensor | None = None
         self.careful = False
+        self.cycle = CapturedCycles()
         self.device = operator.couplings.device
         self.residual = take(*hierarchy.padded_shape, device=self.device)
         self.proposal = take(*hierarchy.padded_shape, device=self.device)
@@ -255,7 +257,7 @@ class Iteration:
             rows = self.hierarchy.diagonals[0][1]
             torch.mul(self.residual, rows[self.hierarchy.stored_rows(0)], out=self.proposal)
         else:
-            multigrid_v_cycle(self.residual, self.proposal, self.hierarchy, self.workspace, cycles)
+            self.cycle(self.residual, self.proposal, self.hierarchy, self.workspace, cycles)
             self.work.cycles += cycles
         self.work.cycle_seconds += perf_counter() - start
 
