@@ -106,8 +106,20 @@ def test_further_cycles_go_on_from_the_last(shape, boundary, spacing, masked, de
     check(shape, boundary, spacing, masked, cycles=2, device=device)
 
 
-def check(shape, boundary, spacing, masked, alpha=0.0, cycles=1, device="cpu"):
+@pytest.mark.parametrize("masked", [None, "coefficient"])
+@pytest.mark.parametrize(
+    ("shape", "boundary"),
+    [((34, 33, 31), "dirichlet"), ((6, 150, 66), "periodic"), ((5, 66, 254), MIXED), ((7, 9, 11), "dirichlet")],
+    ids=str,
+)
+@pytest.mark.parametrize("sweeps", [1, 3])
+def test_other_numbers_of_sweeps(shape, boundary, masked, sweeps, device):
+    check(shape, boundary, 1.0, masked, device=device, sweeps=sweeps)
+
+
+def check(shape, boundary, spacing, masked, alpha=0.0, cycles=1, device="cpu", sweeps=2):
     hierarchy, fluid = hierarchy_of(shape, boundary, spacing, masked, alpha)
+    hierarchy = replace(hierarchy, sweeps=sweeps)
     # Where nothing fixes a constant, the right-hand side has none and the result's is arbitrary.
     null_space = find_null_space(hierarchy.grid, fluid, torch.full(shape, alpha) > 0)
     rhs = torch.randn(shape, dtype=torch.float64) * fluid

@@ -1,0 +1,95 @@
+"""The cycles' kernels beyond what the operators' tests hold against the definition: order, launches, missing room."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from cuda_on_host import HostOperators
+
+from fastsciml.ops import multigrid_v_cycle, multigrid_workspace, split_rows
+from fastsciml.ops.full_multigrid import full_multigrid
+from fastsciml.solvers.boundary import parse_boundary
+from fastsciml.solvers.grid import make_grid
+from fastsciml.solvers.hierarchy import box_hierarchy, medium_hierarchy
+from fastsciml.solvers.medium import Medium
+
+MIXED = [("neumann", "dirichlet"), "periodic", "neumann"]
+
+
+@pytest.fixture(autouse=True)
+def _cuda_on_host(monkeypatch):
+    monkeypatch.setattr(torch.ops, "fastsciml", HostOperators())
+
+
+def hierarchy_of(shape, boundary, conducts=False):
+    grid = make_grid(shape, (1.0, 1.0, 1.0), parse_boundary(boundary, 3))
+    if not conducts:
+        return box_hierarchy(grid, 0.1)
+    faces = [torch.rand([n + (a == axis) for a, n in enumerate(shape)]) + 0.5 for axis in range(3)]
+    everywhere = torch.ones(shape, dtype=torch.bool)
+    return medium_hierarchy(grid, Medium(everywhere, tuple(faces), torch.full(shape, 0.1), None))
+
+
+def cycle(hierarchy, rhs, cycles=1):
+    out = torch.empty(hierarchy.padded_shape)
+    multigrid_v_cycle(split_rows(rhs), out, hierarchy, torch.empty(multigrid_workspace(hierarchy)), cycles)
+    return out
+
+
+@pytest.mark.parametrize("conducts", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("shape", [(6, 120, 66), (33, 35, 31)], ids=str)
+def test_gives_the_same_bits_in_any_order_of_blocks_and_threads(shape, symmetric, conducts, host_kernels):
+    """Tiles share nothing, and threads wait where they must: fused passes, single steps, the tail."""
+    hierarchy = replace(hierarchy_of(shape, MIXED, conducts), symmetric=symmetric)
+    rhs = torch.randn(shape)
+    results = []
+    try:
+        for seed in (0, 1, 2):
+            host_kernels.set_order(seed)
+            results.append(cycle(hierarchy, rhs, cycles=2))
+    finally:
+        host_kernels.set_order(0)
+    assert all(torch.equal(results[0], result) for result in results[1:])
+
+
+def kernels_of(run, host_kernels):
+    host_kernels.count(True)
+    try:
+        run()
+        return [launch["kernel"] for launch in host_kernels.traffic()]
+    finally:
+        host_kernels.count(False)
+
+
+DOWN, TAIL, UP = "multigrid smooth_and_restrict", "multigrid tail", "multigrid correct_and_smooth"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernels"),
+    [
+        ((32, 32, 32), [TAIL]),
+        ((33, 32, 32), [DOWN, TAIL, UP]),
+        ((4, 200, 204), [DOWN, TAIL, UP]),
+        ((2, 4, 8194), [DOWN, TAIL, UP]),
+        ((66, 66, 66), [DOWN, DOWN, TAIL, UP, UP]),
+    ],
+    ids=str,
+)
+def test_takes_two_launches_a_large_level_and_one_for_all_small_ones(shape, kernels, host_kernels):
+    hierarchy = hierarchy_of(shape, "dirichlet")
+    assert kernels_of(lambda: cycle(hierarchy, torch.randn(shape)), host_kernels) == ["split_rows", *kernels]
+
+
+def test_full_multigrid_of_a_small_grid_is_one_launch(host_kernels):
+    hierarchy = hierarchy_of((20, 24, 28), MIXED)
+    rhs, out = split_rows(torch.randn(20, 24, 28)), torch.empty(hierarchy.padded_shape)
+    workspace = torch.empty(multigrid_workspace(hierarchy))
+    assert kernels_of(lambda: full_multigrid(rhs, out, hierarchy, workspace), host_kernels) == [TAIL]
+
+
+def test_refuses_a_workspace_that_holds_too_few_levels():
+    hierarchy = hierarchy_of((9, 8, 7), MIXED)
+    rhs = torch.zeros(hierarchy.padded_shape)
+    with pytest.raises(RuntimeError, match="multigrid: the workspace must hold all levels"):
+        multigrid_v_cycle(rhs, rhs.clone(), hierarchy, torch.zeros(8))
