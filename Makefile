@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
 CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: solve test lint bench sanitize threads clean
+.PHONY: solve test lint bench sanitize sanitize-cuda threads clean
 
 solve: .venv/installed
 	$(BIN)/fastsciml solve
@@ -24,6 +24,14 @@ sanitize: .venv/ready-for-tests
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow" -k "not cuda-host"
+
+# The CUDA operators' tests in such a build of the host runtime, which sees kernels' local arrays, too. By hand: takes long.
+sanitize-cuda: .venv/ready-for-tests
+	cd tests && FASTSCIML_SANITIZE=address,undefined $(CURDIR)/$(BIN)/python -c "import cuda_on_host; cuda_on_host.build()"
+	FASTSCIML_SANITIZE=address,undefined ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  $(BIN)/python -m pytest tests/cuda/test_host_rules.py tests/cuda/test_cycle.py tests/ops -m "not slow" \
+	  -k "cuda-host or test_cycle or test_host_rules"
 
 # And those on two threads in one that sees races, where every loop has two, however short. Reports are in build/threads.
 threads: .venv/ready-for-tests

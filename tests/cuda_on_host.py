@@ -27,16 +27,25 @@ def _name(count_flops: bool) -> str:
     return "fastsciml_cuda_host_counted" if count_flops else "fastsciml_cuda_host"
 
 
-@functools.cache
-def _load(name: str, count_flops: bool) -> ModuleType:
-    build = ROOT / "build" / "cuda_host" / (sys.implementation.cache_tag + ("-flops" if count_flops else ""))
+def build(count_flops: bool = False) -> Path:
+    """The module's file, built if a source changed; with the sanitizers that FASTSCIML_SANITIZE names, if any."""
+    sanitizers = os.environ.get("FASTSCIML_SANITIZE", "")
+    variant = ("-flops" if count_flops else "") + ("-sanitized" if sanitizers else "")
+    folder = ROOT / "build" / "cuda_host" / (sys.implementation.cache_tag + variant)
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    configure = ["cmake", "-S", str(ROOT / "tests/cuda_host"), "-B", str(build), "-G", "Ninja"]
+    configure = ["cmake", "-S", str(ROOT / "tests/cuda_host"), "-B", str(folder), "-G", "Ninja"]
     configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DFASTSCIML_COUNT_FLOPS={count_flops}"]
-    for command in [configure, ["cmake", "--build", str(build)]]:
+    configure += [f"-DFASTSCIML_SANITIZE={sanitizers}"]
+    for command in [configure, ["cmake", "--build", str(folder)]]:
         done = subprocess.run(command, env={**os.environ, "PATH": tools}, text=True, capture_output=True)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    (library,) = build.glob(f"{name}.*.so")
+    (library,) = folder.glob(f"{_name(count_flops)}.*.so")
+    return library
+
+
+@functools.cache
+def _load(name: str, count_flops: bool) -> ModuleType:
+    library = build(count_flops)
     _define_operators(name)
     spec = importlib.util.spec_from_file_location(name, library)
     module = importlib.util.module_from_spec(spec)

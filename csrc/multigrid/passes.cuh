@@ -39,6 +39,7 @@ struct PassStages {
   static constexpr int kColumns = kDown ? kColumnsDown : kSweeps == 2 ? 4 : 3;
   static constexpr int kTile = kColumns * kThreads;
   static constexpr size_t kSharedFloats = 2 * (kLast + (kDown ? 1 : 0)) * kTile;
+  static_assert(kSharedFloats * sizeof(float) <= 99 << 10, "what consumer devices give a block");
 
   FASTSCIML_HOST_DEVICE static constexpr int sweep_of(int stage) { return (kFromZero ? stage : stage - 1) / 2; }
 };
@@ -197,7 +198,7 @@ class PassWalk {
     }
   }
 
-  // The stages.
+  // All stages after the first.
   template <int kPhase>
   __device__ void relax(int front, const float (&fresh)[kColumns]) {
     float above[kColumns], here[kColumns], below[kColumns];
@@ -216,16 +217,14 @@ class PassWalk {
       --i;
       const bool has_plane = i >= 0 && i < level_.x.extent;
       const bool counts = Stages::kDown && s >= Stages::kRelaxed && x_.contains(front - s);
+      const bool opens = counts && s == Stages::kRelaxed && level_.x.opens(i);
 #pragma unroll
       for (int c = 0; c < kColumns; ++c) {
         Column<kLast>& own = column_[c];
         const float next_below = own.r[kPhase][s];
-        if (counts && s == Stages::kRelaxed && level_.x.opens(i)) sums_[sum_place(i, own)] = 0.0f;
-        if (has_plane)
-          own.r[kPhase][s] = stage<kPhase>(s, front, i, own, above[c], here[c], below[c], counts);
-        else
-          own.r[kPhase][s] = here[c];
-        above[c] = own.r[kPhase][s];
+        if (opens) sums_[sum_place(i, own)] = 0.0f;
+        above[c] = has_plane ? stage<kPhase>(s, front, i, own, above[c], here[c], below[c], counts) : here[c];
+        own.r[kPhase][s] = above[c];
         here[c] = below[c];
         below[c] = next_below;
       }

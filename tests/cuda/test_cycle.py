@@ -6,8 +6,7 @@ import pytest
 import torch
 from cuda_on_host import HostOperators
 
-from fastsciml.ops import multigrid_v_cycle, multigrid_workspace, split_rows
-from fastsciml.ops.full_multigrid import full_multigrid
+from fastsciml.ops import full_multigrid, multigrid_v_cycle, multigrid_workspace, split_rows
 from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.grid import make_grid
 from fastsciml.solvers.hierarchy import box_hierarchy, medium_hierarchy

@@ -1,12 +1,18 @@
 """One function per operator, with its autograd, its fake kernel and its definition in plain PyTorch beside it."""
 
-from fastsciml.ops.conjugate_direction import conjugate_direction_step, conjugate_line_search
+from fastsciml.ops.conjugate_direction import (
+    conjugate_direction_step,
+    conjugate_direction_update,
+    conjugate_line_search,
+)
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
 from fastsciml.ops.evonorm_cuda import LAUNCHERS as _LAUNCHERS
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
+from fastsciml.ops.full_multigrid import full_multigrid
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
+from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
 from fastsciml.ops.split_rows import join_rows, split_rows
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "axis_eigenvalues",
     "axis_weights",
     "conjugate_direction_step",
+    "conjugate_direction_update",
     "conjugate_line_search",
     "evonorm_b0",
     "evonorm_b1",
@@ -22,11 +29,13 @@ __all__ = [
     "evonorm_s1",
     "evonorm_s2",
     "fast_poisson",
+    "full_multigrid",
     "is_fast",
     "join_rows",
     "multigrid_v_cycle",
     "multigrid_workspace",
     "poisson_apply",
+    "poisson_residual_norm",
     "split_rows",
 ]
 
