@@ -39,16 +39,13 @@ FASTSCIML_HOST_DEVICE inline Cell cell_of(const Level& level, int i, int j, int 
           .weighted = stored < 0 && level.face_x != nullptr};
 }
 
-// Whether cells of one colour are neighbours where an axis closes; see smoother.h.
-FASTSCIML_HOST_DEVICE inline bool has_seam(const Axis& axis) {
-  return axis.periodic && axis.extent % 2 == 1 && axis.extent > 1;
-}
 // A half-sweep takes cells of one colour in so many turns, the later ones where seams are.
 FASTSCIML_HOST_DEVICE inline int turns_of(const Level& level) {
-  return 1 + has_seam(level.x) + has_seam(level.y) + has_seam(level.z);
+  return 1 + level.x.closes_oddly() + level.y.closes_oddly() + level.z.closes_oddly();
 }
 FASTSCIML_HOST_DEVICE inline int turn_of(const Level& level, const Cell& c) {
-  return (has_seam(level.x) && c.i == 0) + (has_seam(level.y) && c.j == 0) + (has_seam(level.z) && c.k == 0);
+  return (level.x.closes_oddly() && c.i == 0) + (level.y.closes_oddly() && c.j == 0) +
+         (level.z.closes_oddly() && c.k == 0);
 }
 
 // The distance along an axis to index `to`, which may lie past an end; beyond tells that nothing is there.

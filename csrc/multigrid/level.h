@@ -49,6 +49,9 @@ struct Axis {
   FASTSCIML_HOST_DEVICE bool opens(int64_t i) const { return i == 0 || parent[i - 1] != parent[i]; }
   FASTSCIML_HOST_DEVICE bool closes(int64_t i) const { return i + 1 == extent || parent[i + 1] != parent[i]; }
 
+  // Whether the axis closes between two cells of one colour.
+  FASTSCIML_HOST_DEVICE bool closes_oddly() const { return periodic && extent % 2 == 1 && extent > 1; }
+
   // The cell that a halo reaches past a periodic end; a halo may be wider than the axis.
   FASTSCIML_HOST_DEVICE int64_t wrap(int64_t i) const {
     if (i >= 0 && i < extent) return i;

@@ -19,7 +19,7 @@ int64_t most_stages(int64_t sweeps) { return 2 * sweeps + 1; }
 int64_t seams(const Level& level, int64_t stages) {
   int64_t most = 0;
   for (const Axis& axis : {level.x, level.y}) {
-    if (closes_oddly(axis)) most = std::max(most, (stages - 1) / (axis.extent - 1) + 1);
+    if (axis.closes_oddly()) most = std::max(most, (stages - 1) / (axis.extent - 1) + 1);
   }
   return most;
 }

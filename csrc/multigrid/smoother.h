@@ -16,8 +16,6 @@
 
 namespace fastsciml::multigrid {
 
-inline bool closes_oddly(const Axis& axis) { return axis.periodic && axis.extent % 2 == 1 && axis.extent > 1; }
-
 template <Rows kLevel>  // what the level's rows may ask for
 class Smoother {
  public:
@@ -31,7 +29,7 @@ class Smoother {
   }
 
   // Whether a colour's cells are neighbours somewhere, so that their residuals must wait until the sweep is done.
-  bool has_seams() const { return closes_oddly(level_.x) || closes_oddly(level_.y) || closes_oddly(level_.z); }
+  bool has_seams() const { return level_.x.closes_oddly() || level_.y.closes_oddly() || level_.z.closes_oddly(); }
 
   // Row j of plane i, padded.
   float* row(const Planes& planes, int64_t j) const { return planes.here + j * v_.row_stride(); }
@@ -57,7 +55,7 @@ class Smoother {
   // Half-sweeps at.first .. at.stop - 1 on row j of their planes. All of them update the same half of the row, but not
   // across a seam in x; one in z needs a correction after each.
   void half_sweeps(const Stages& at, int64_t j) const {
-    if (closes_oddly(level_.x) || closes_oddly(level_.z)) {
+    if (level_.x.closes_oddly() || level_.z.closes_oddly()) {
       for (int64_t s = at.first; s < at.stop; ++s) half_sweep(s, at.planes[s], j);
       return;
     }
@@ -239,7 +237,7 @@ class Smoother {
       relax_half<weighted.value>(v + PaddedRow::half(level_, which), f_ + level_.row(x, y) + h, inverse(x, y) + h,
                                  relaxation, stencil<weighted.value>(x, y, which, v, planes), level_.half);
     });
-    if (which == 0 && closes_oddly(level_.z)) {
+    if (which == 0 && level_.z.closes_oddly()) {
       v[0] += relaxation.factor * inverse(x, y)[0] * level_.far_z[level_.z_row(x, y)] * (v[end] - last);
     }
     PaddedRow::wrap_ends(level_, v);
