@@ -41,11 +41,19 @@ class Device:
 
 
 DEVICES = (Device("H100", 3.35e12, 67e12), Device("A100", 2.0e12, 19.5e12), Device("4090", 1.0e12, 82.6e12))
-# Bytes per cell that a pass must move: f and v, and of an eighth as many cells the coarse f, or f, v, z and the coarse
-# correction (csrc/multigrid/passes.h); likewise the other kernels (csrc/directions/operators.h).
-DOWN, TAIL, UP = "multigrid smooth_and_restrict", "multigrid tail", "multigrid correct_and_smooth"
-FLOORS = {DOWN: 8.5, UP: 12.5, "split rows": 12.0, "line search": 12.0, "step": 40.0, "residual norm": 16.0}
-SHORT = {DOWN: "down", TAIL: "tail", UP: "up"}
+# Bytes per cell that a step must move (csrc/multigrid/row_steps.cuh, row_transfers.cuh); likewise the other kernels
+# (csrc/directions/operators.h).
+TAIL, LOAD, RESTRICT = "multigrid tail", "multigrid load", "multigrid restrict"
+FLOORS = {
+    "multigrid start": 6.0,
+    "multigrid relax": 8.0,
+    RESTRICT: 8.5,
+    LOAD: 8.5,
+    "split rows": 12.0,
+    "line search": 12.0,
+    "step": 40.0,
+    "residual norm": 16.0,
+}
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,8 @@ def run(settings: Settings, tell: Tell, counter: Counter | None = None) -> Repor
     tell("building the kernels for the host")
     counts = _count(n, counter or Counter(), tell)
     first = [
-        Cost.of(f"{SHORT[name]} {size}^3", of, unknowns, _floor(name, size, n)) for name, size, of in _passes(counts, n)
+        Cost.of(f"{kernel.removeprefix('multigrid ')} {size}^3", of, unknowns, _floor(kernel, size, n, len(of)))
+        for (kernel, size), of in _steps(counts, n).items()
     ]
     others = [Cost.of(name, of, unknowns, FLOORS[name]) for name, of in counts.others.items()]
     cycle = Cost.of("V-cycle from zero", counts.first_cycle, unknowns)
@@ -188,20 +197,21 @@ def _judge(settings: Settings, cycle: Cost, solve: Cost, counts: Counts, unknown
     return [target.judge(spread) for target, spread in spreads]
 
 
-def _passes(counts: Counts, n: int) -> list[tuple[str, int, list[Launch]]]:
-    """The launches of the first cycle with the level that each is on."""
-    named, size = [], n
+def _steps(counts: Counts, n: int) -> dict[tuple[str, int], list[Launch]]:
+    """The launches of the first cycle by kernel and the level that they are on."""
+    steps: dict[tuple[str, int], list[Launch]] = {}
+    size = n
     for launch in counts.first_cycle:
-        if launch.kernel == UP:
+        if launch.kernel == LOAD:
             size *= 2
-        named.append((launch.kernel, size, [launch]))
-        if launch.kernel == DOWN:
+        steps.setdefault((launch.kernel, size), []).append(launch)
+        if launch.kernel == RESTRICT:
             size //= 2
-    return named
+    return steps
 
 
-def _floor(kernel: str, size: int, n: int) -> float | None:
-    return FLOORS[kernel] * (size / n) ** 3 if kernel in FLOORS else None
+def _floor(kernel: str, size: int, n: int, launches: int) -> float | None:
+    return FLOORS[kernel] * launches * (size / n) ** 3 if kernel in FLOORS else None
 
 
 def _count(n: int, counter: Counter, tell: Tell) -> Counts:

@@ -36,6 +36,13 @@ __device__ inline float4 load4(Memory<const float> from, int64_t at) {
 __device__ inline void store4(Memory<float> to, int64_t at, const float4& values) {
   *reinterpret_cast<float4*>(to + at) = values;
 }
+// Two, at a multiple of 8.
+__device__ inline float2 load2(Memory<const float> from, int64_t at) {
+  return *reinterpret_cast<const float2*>(from + at);
+}
+__device__ inline void store2(Memory<float> to, int64_t at, const float2& values) {
+  *reinterpret_cast<float2*>(to + at) = values;
+}
 #endif
 
 }  // namespace fastsciml::core

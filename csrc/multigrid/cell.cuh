@@ -43,9 +43,11 @@ FASTSCIML_HOST_DEVICE inline Cell cell_of(const Level& level, int i, int j, int 
 FASTSCIML_HOST_DEVICE inline int turns_of(const Level& level) {
   return 1 + level.x.closes_oddly() + level.y.closes_oddly() + level.z.closes_oddly();
 }
+FASTSCIML_HOST_DEVICE inline int turn_of_row(const Level& level, int i, int j) {
+  return (level.x.closes_oddly() && i == 0) + (level.y.closes_oddly() && j == 0);
+}
 FASTSCIML_HOST_DEVICE inline int turn_of(const Level& level, const Cell& c) {
-  return (level.x.closes_oddly() && c.i == 0) + (level.y.closes_oddly() && c.j == 0) +
-         (level.z.closes_oddly() && c.k == 0);
+  return turn_of_row(level, c.i, c.j) + (level.z.closes_oddly() && c.k == 0);
 }
 
 // The distance along an axis to index `to`, which may lie past an end; beyond tells that nothing is there.
@@ -98,7 +100,8 @@ struct Interpolation {
 // What `weight` counts at coarse cell I, relative to itself; guess.h tells why.
 template <class IsSingle>
 FASTSCIML_HOST_DEVICE inline float emphasis(const Axis& axis, float weight, int I, IsSingle is_single) {
-  if (weight == 1.0f || !axis.coarsened()) return 1.0f;
+  // Cells merge in twos at most: an axis twice as long as its coarse one has no single ones.
+  if (weight == 1.0f || !axis.coarsened() || axis.extent == 2 * axis.coarse_extent) return 1.0f;
   if (is_single(I)) return 1.0f / weight;
   const bool beside = (I > 0 && is_single(I - 1)) || (I + 1 < axis.coarse_extent && is_single(I + 1));
   return beside ? (1.0f + 0.5f * (weight - 1.0f)) / weight : 1.0f;
@@ -131,7 +134,7 @@ FASTSCIML_HOST_DEVICE inline Interpolation interpolation_z(const Level& level, f
   return to;
 }
 
-// Where a pass starts: v + weight P e, as Guess in guess.h.
+// Where sweeps start: v + weight P e, as Guess in guess.h.
 struct DeviceGuess {
   ConstField v;
   ConstField e;
@@ -168,51 +171,6 @@ FASTSCIML_HOST_DEVICE inline float guess_at(const Level& level, const Level& coa
                                             const Cell& c) {
   const float v = guess.v == nullptr ? 0.0f : guess.v[c.at];
   return guess.e == nullptr ? v : v + correction_at(level, coarse, guess, c);
-}
-
-// The guess in the cells 2 m and 2 m + 1 of row (i, j), of a level whose cells along z merge in pairs. `x` is
-// interpolation(level.x, guess.weight, i), which many threads share.
-struct GuessPair {
-  float even, odd;
-};
-
-FASTSCIML_HOST_DEVICE inline GuessPair guess_pair(const Level& level, const Level& coarse, const DeviceGuess& guess,
-                                                  const Interpolation& x, int i, int j, int m) {
-  const int nz = static_cast<int>(level.z.extent), wide = static_cast<int>(level.z.coarse_extent);
-  GuessPair pair{0.0f, 0.0f};
-  const Cell even = cell_of(level, i, j, 2 * m);
-  const bool has_odd = 2 * m + 1 < nz;
-  if (guess.v != nullptr) {
-    pair.even = guess.v[even.at];
-    if (has_odd) pair.odd = guess.v[even.at + level.half];
-  }
-  if (guess.e == nullptr) return pair;
-  if (guess.around_solid) {
-    pair.even += correction_at(level, coarse, guess, even);
-    if (has_odd) pair.odd += correction_at(level, coarse, guess, cell_of(level, i, j, 2 * m + 1));
-    return pair;
-  }
-  const Interpolation y = interpolation(level.y, guess.weight, j);
-  float below = 0.0f, here = 0.0f, above = 0.0f;  // interpolated across x and y, at coarse cells m - 1, m, m + 1
-  const int m_below = m > 0 ? m - 1 : wide - 1, m_above = m + 1 < wide ? m + 1 : 0;
-#pragma unroll
-  for (int corner = 0; corner < 4; ++corner) {
-    const bool next_x = corner & 2, next_y = corner & 1;
-    const float weight = (next_x ? x.next : x.own) * (next_y ? y.next : y.own);
-    const int64_t row = row_index(coarse, next_x ? x.beyond : x.parent, next_y ? y.beyond : y.parent) * coarse.stride();
-    below += weight * guess.e[row + index_in_row(coarse, m_below)];
-    here += weight * guess.e[row + index_in_row(coarse, m)];
-    above += weight * guess.e[row + index_in_row(coarse, m_above)];
-  }
-  const float weight = guess.weight * emphasis(level.z, guess.weight, m, [&](int K) { return 2 * K + 1 == nz; });
-  if (level.inverse_diagonal[even.diagonal] > 0.0f) {
-    pair.even += weight * (level.z.own[even.in_row] * here + level.z.next[even.in_row] * below);
-  }
-  if (has_odd && level.inverse_diagonal[even.diagonal + level.half] > 0.0f) {
-    const int64_t odd = even.in_row + level.half;
-    pair.odd += weight * (level.z.own[odd] * here + level.z.next[odd] * above);
-  }
-  return pair;
 }
 
 }  // namespace fastsciml::multigrid

@@ -1,7 +1,8 @@
 // How strongly a half-sweep over-relaxes.
 #pragma once
 
-#include <cmath>
+#include <cstdint>
+#include <cstring>
 
 #include "multigrid/level.h"
 
@@ -11,6 +12,27 @@ namespace fastsciml::multigrid {
 struct Relaxation {
   float factor, keep;
 };
+
+// On the bits of positive numbers: a thread of a device does this for every sweep, and frexpf with its like took most
+// of the sweep's instructions.
+FASTSCIML_HOST_DEVICE inline uint32_t bits_of(float number) {
+  uint32_t bits = 0;
+  memcpy(&bits, &number, sizeof(bits));
+  return bits;
+}
+FASTSCIML_HOST_DEVICE inline float number_of(uint32_t bits) {
+  float number = 0.0f;
+  memcpy(&number, &bits, sizeof(bits));
+  return number;
+}
+// Rounded to the nearest, away from zero between two.
+FASTSCIML_HOST_DEVICE inline float cut_to_12_bits(float number) {
+  return number_of((bits_of(number) + 0x800u) & ~uint32_t{0xfff});
+}
+// The next number below (-1) or above (1).
+FASTSCIML_HOST_DEVICE inline float neighbouring(float number, int step) {
+  return number_of(bits_of(number) + static_cast<uint32_t>(step));
+}
 
 // The relaxation of a sweep. A sweep that starts from the solution should leave it, which takes keep + w = 1 for
 // w = factor relaxation, but relaxation / d is rounded, and what all cells miss by the same epsilon adds up to a smooth
@@ -22,13 +44,10 @@ FASTSCIML_HOST_DEVICE inline Relaxation relaxation_by(const Level& level, float 
   const float inverse = level.inverse_diagonal[at];
   const Relaxation plain{.factor = factor, .keep = 1.0f - factor * level.relaxation[0]};
   if (!(inverse > 0.0f)) return plain;
-  constexpr float kCut = 4096.0f;
-  int exponent = 0;
-  const float fraction = frexpf(factor * inverse, &exponent);
-  const float step = ldexpf(roundf(kCut * fraction) / kCut, exponent);
+  const float step = cut_to_12_bits(factor * inverse);
   // The kernels multiply `inverse` by the factor, and that product is to be `step`.
   float exact = step / inverse;
-  const float below = nextafterf(exact, 0.0f), above = nextafterf(exact, 4.0f);
+  const float below = neighbouring(exact, -1), above = neighbouring(exact, 1);
   if (exact * inverse != step && below * inverse == step) exact = below;
   if (exact * inverse != step && above * inverse == step) exact = above;
   return {.factor = exact, .keep = 1.0f - step * level.diagonal[at]};

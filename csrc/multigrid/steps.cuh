@@ -1,49 +1,29 @@
-// The steps of a cycle one by one, each a loop over items that do not depend on each other: a kernel runs it with a
-// thread per item, and a single block with all its threads, a barrier between two steps (cycle_steps.cuh).
-//
-// They are for every grid. Large levels of common ones have fused passes (passes.cuh), which move less.
+// The steps of a cycle cell by cell, for grids that those along rows (row_steps.cuh, row_transfers.cuh) do not fit: a z
+// axis that closes oddly, cells along z that do not merge in pairs; and what only a symmetric cycle does.
 //
 // A step knows the number of its items, what they all share, which each thread works out once, and how to do one. Items
-// are numbered in 32 bits: divisions of 64 cost a device a hundred instructions.
+// do not depend on each other. They are numbered in 32 bits: divisions of 64 cost a device a hundred instructions.
+// run_on_device.cuh launches them, tail.cuh runs them in one block.
 #pragma once
 
-#include "multigrid/cell.cuh"
+#include "multigrid/row_steps.cuh"
 
 namespace fastsciml::multigrid {
 
-// A level and the next coarser one.
-struct LevelPair {
-  const Level& level;
-  const Level& coarse;
+// What stands at an index of a field: k is past the end in the padding.
+struct Place {
+  int i, j, k;
 };
-
-struct Nothing {};
-
-// v = the first half-sweep from zero: red cells alone. Fills the padding with zeros, too.
-//   moves 12 bytes per cell
-struct StartStep {
-  ConstField f;
-  Field v;
-  float factor;
-
-  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.level.floats(); }
-  FASTSCIML_HOST_DEVICE Relaxation shared(const LevelPair& on) const { return relaxation_by(on.level, factor); }
-  FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned at, const Relaxation& relaxation) const {
-    const Level& level = on.level;
-    const auto stride = static_cast<unsigned>(level.stride()), ny = static_cast<unsigned>(level.y.extent);
-    const int in_row = static_cast<int>(at % stride), half = static_cast<int>(level.half), which = in_row >= half;
-    const auto i = static_cast<int>(at / stride / ny), j = static_cast<int>(at / stride % ny);
-    float value = 0.0f;
-    if (which == ((i + j) & 1) && 2 * (in_row - which * half) + which < level.z.extent) {
-      value = relaxation.factor * level.inverse_diagonal[level.diagonal_row(i, j) + in_row] * f[at];
-    }
-    v[at] = value;
-  }
-};
+FASTSCIML_HOST_DEVICE inline Place place_of(const Level& level, unsigned at) {
+  const auto stride = static_cast<unsigned>(level.stride()), ny = static_cast<unsigned>(level.y.extent);
+  const int in_row = static_cast<int>(at % stride), half = static_cast<int>(level.half), which = in_row >= half;
+  return {static_cast<int>(at / stride / ny), static_cast<int>(at / stride % ny), 2 * (in_row - which * half) + which};
+}
 
 // out = guess. Fills the padding with zeros, too.
 //   moves 12 + 4/8 bytes per cell
-struct LoadStep {
+struct LoadCells {
+  static constexpr const char* kName = "multigrid load";
   DeviceGuess guess;
   Field out;
 
@@ -51,21 +31,17 @@ struct LoadStep {
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
   FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned at, Nothing) const {
     const Level& level = on.level;
-    const auto stride = static_cast<unsigned>(level.stride()), ny = static_cast<unsigned>(level.y.extent);
-    const int in_row = static_cast<int>(at % stride), half = static_cast<int>(level.half), which = in_row >= half;
-    const int k = 2 * (in_row - which * half) + which;
+    const Place to = place_of(level, at);
     float value = 0.0f;
-    if (k < level.z.extent) {
-      const auto i = static_cast<int>(at / stride / ny), j = static_cast<int>(at / stride % ny);
-      value = guess_at(level, on.coarse, guess, cell_of(level, i, j, k));
-    }
+    if (to.k < level.z.extent) value = guess_at(level, on.coarse, guess, cell_of(level, to.i, to.j, to.k));
     out[at] = value;
   }
 };
 
 // v = (1 - w) v + w (f + neighbours) / d for the cells of a colour whose turn it is.
 //   moves 12 bytes per cell, or less where caches hold what the colours share
-struct RelaxStep {
+struct RelaxCells {
+  static constexpr const char* kName = "multigrid relax";
   ConstField f;
   Field v;
   float factor;
@@ -97,7 +73,8 @@ FASTSCIML_HOST_DEVICE inline Cell cell_numbered(const Level& level, unsigned ite
 }
 
 // r = f - A v.   moves 12 bytes per cell
-struct ResidualStep {
+struct ResidualCells {
+  static constexpr const char* kName = "multigrid residual";
   ConstField f, v;
   Field r;
 
@@ -122,17 +99,20 @@ FASTSCIML_HOST_DEVICE inline Children children_z(const Level& level, int K) {
   return {natural(level.z_first[at]), natural(level.z_second[at])};
 }
 
-// f_coarse = R (f - A v), or R f without v, R taking means over coarse cells.
+// f_coarse = R (f - A v), or R f without v, R taking means over coarse cells. Fills the padding with zeros, too.
 //   moves 8 + 4/8 bytes per cell, or 4 + 4/8
-struct RestrictStep {
+struct RestrictCells {
+  static constexpr const char* kName = "multigrid restrict";
   ConstField f, v;
   Field f_coarse;
 
-  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.cells(); }
+  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.floats(); }
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
   FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned item, Nothing) const {
     const Level& level = on.level;
-    const Cell to = cell_numbered(on.coarse, item);
+    const Place to = place_of(on.coarse, item);
+    f_coarse[item] = 0.0f;
+    if (to.k >= on.coarse.z.extent) return;
     const Children pair = children_z(level, to.k);
     const int begin_y = level.y.first[to.j], rows = level.y.first[to.j + 1] - begin_y;
     const int begin_x = level.x.first[to.i], children = 2 * rows * (level.x.first[to.i + 1] - begin_x);
@@ -146,22 +126,25 @@ struct RestrictStep {
       const float share = level.x.share[i] * level.y.share[j] * level.z.share[c.in_row];
       sum += share * (v == nullptr ? f[c.at] : residual_of(level, f, v, c));
     }
-    f_coarse[to.at] = sum;
+    f_coarse[item] = sum;
   }
 };
 
 // f_coarse = P* r, the adjoint of linear interpolation (transfers.h), gathered: the cells of a coarse one and of its
-// neighbours.
+// neighbours. Fills the padding with zeros, too.
 //   moves 4 + 4/8 bytes per cell
-struct AdjointStep {
+struct AdjointCells {
+  static constexpr const char* kName = "multigrid adjoint";
   ConstField r;
   Field f_coarse;
 
-  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.cells(); }
+  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.floats(); }
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
   FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned item, Nothing) const {
     const auto& [level, coarse] = on;
-    const Cell to = cell_numbered(coarse, item);
+    const Place to = place_of(coarse, item);
+    f_coarse[item] = 0.0f;
+    if (to.k >= coarse.z.extent) return;
     float sum = 0.0f;
     for_each_child(level.x, to.i, [&](int i) {
       const float weight_x = weight(level.x, coarse.x, i, to.i);
@@ -171,7 +154,7 @@ struct AdjointStep {
         if (weight_xy != 0.0f) sum += weight_xy * along_z(on, i, j, to.k);
       });
     });
-    f_coarse[to.at] = sum;
+    f_coarse[item] = sum;
   }
 
  private:
@@ -222,7 +205,8 @@ struct AdjointStep {
 };
 
 // The coarsest level: z = f / d in its single cell.
-struct CoarsestStep {
+struct CoarsestCells {
+  static constexpr const char* kName = "multigrid coarsest";
   ConstField f;
   Field z;
 

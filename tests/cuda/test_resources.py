@@ -36,9 +36,6 @@ def ptxas_report(source: Path) -> str:
 def resident_threads(kernel: str) -> int:
     """How many threads of a kernel (its mangled name) a multiprocessor is to hold, from the constants beside it."""
     (header,) = [path for path in CSRC.rglob("*.cuh") if re.search(rf"\b{short_name(kernel)}\(", path.read_text())]
-    if "pass_kernel" in kernel:
-        # passes.cuh: PassStages<sweeps, pass, weighted>, of which the passes down are 0 and 1.
-        return 512 if "4PassE2E" in kernel else 384
     prefix = "kTail" if "tail_kernel" in kernel else "kSum" if "add_blocks" in kernel else "k"
     blocks = constant(header, "kResidentBlocks") if prefix == "k" else 1
     return constant(header, f"{prefix}Threads") * blocks

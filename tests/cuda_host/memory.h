@@ -178,6 +178,13 @@ inline void store4(const Memory<float>& to, int64_t at, const float4& values,
                    const host::Where& where = host::Where::current()) {
   to.write_as({at, where}, values);
 }
+inline float2 load2(const Memory<const float>& from, int64_t at, const host::Where& where = host::Where::current()) {
+  return from.read_as<float2>({at, where});
+}
+inline void store2(const Memory<float>& to, int64_t at, const float2& values,
+                   const host::Where& where = host::Where::current()) {
+  to.write_as({at, where}, values);
+}
 
 template <class T>
 class Shared {

@@ -19,7 +19,8 @@ def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace:
     """Out = the result of so many V-cycles for A z = rhs from a zero guess; with one, out = B rhs.
 
     Red-black Gauss-Seidel sweeps before and after the coarse correction (csrc/multigrid/schedule.h), averaging
-    restriction, linear prolongation; every level in two fused passes over memory (csrc/multigrid/passes.h).
+    restriction, linear prolongation; on a CPU every level in two fused passes over memory (csrc/multigrid/passes.h), on
+    CUDA in steps that are a launch each (csrc/multigrid/row_steps.cuh).
 
     A symmetric hierarchy's B is self-adjoint in the inner product weighted by the cells' volumes: sweeps after the
     correction mirror those before it, and restriction is the adjoint of prolongation. Not so where a periodic axis has
