@@ -9,7 +9,7 @@ import torch
 import typer
 from rich.console import Console
 
-from . import evonorm, model, poisson, report
+from . import evonorm, gpu, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
@@ -17,12 +17,14 @@ CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
     "evonorm": evonorm.run,
     "model": model.run,
+    "gpu": gpu.run,
 }
 # Of the full run and of the quick one.
 SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
     "model": (model.FULL_SIZE, model.QUICK_SIZE),
+    "gpu": (gpu.FULL_SIZE, gpu.QUICK_SIZE),
 }
 
 MISSED_OR_FAILED = 1
@@ -46,7 +48,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="Threads of every competitor that can use them.")] = 2,
 ) -> None:
     """Measure fastsciml against its peers and the machine's limits, and judge what it promises."""
-    names = cores or list(CORES)
+    names = cores or [name for name in CORES if name != "gpu" or torch.cuda.is_available()]
     for name in names:
         if name not in CORES:
             raise typer.BadParameter(f"there is no core {name!r}; there is {', '.join(CORES)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, MOST_HELD_FORWARD, group_tiles
+from fastsciml.kernels.evonorm_tiles import held_group
 from torch import Tensor
 
 from . import evonorm_memory, limits, memory
@@ -208,15 +208,15 @@ def _cuda_figures() -> Figures:
         n, channels, height, width = shape
         tensor = 4 * n * channels * height * width / 1e6
         forward, backward = (
-            group_tiles(channels // GROUPS, height * width, most) for most in (MOST_HELD_FORWARD, MOST_HELD_BACKWARD)
+            held_group(channels // GROUPS, height * width, False, 4, backward=backward) for backward in (False, True)
         )
         rows.append(
             {
                 "shape": "x".join(map(str, shape)),
                 "S forward must move, MB": 2 * tensor,
-                "moves": forward.forward_tensors * tensor,
+                "moves": (3 if forward is None else 2) * tensor,
                 "S backward must move": 3 * tensor,
-                "its moves": backward.backward_tensors * tensor,
+                "its moves": (5 if backward is None else 3) * tensor,
                 "B forward must move = moves": 3 * tensor,
                 "B backward": 5 * tensor,
             }

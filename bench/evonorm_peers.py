@@ -24,7 +24,7 @@ from fastsciml.ops.evonorm_s import evonorm_s_definition
 from .measure import DisagreementError
 
 GROUPS, EPS = 32, 1e-5
-AGREEMENT = 1e-5
+AGREEMENT = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 MOST_COMPILED = 256
 Function = Callable[..., Tensor]
 
@@ -90,6 +90,8 @@ class Case:
 
     shape: tuple[int, ...]
     channels_last: bool = False
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
     x: Tensor = field(init=False)
     dy: Tensor = field(init=False)
     parameters: list[Tensor] = field(init=False)
@@ -99,11 +101,14 @@ class Case:
         self.x, self.dy = (torch.randn(self.shape, generator=generator) for _ in range(2))
         if self.channels_last:
             self.x, self.dy = (t.to(memory_format=torch.channels_last) for t in (self.x, self.dy))
-        self.parameters = [p.contiguous() for p in torch.rand(3, self.shape[1], generator=generator).add(0.5)]
+        self.x, self.dy = (t.to(self.device, self.dtype) for t in (self.x, self.dy))
+        parameters = torch.rand(3, self.shape[1], generator=generator).add(0.5).to(self.device, self.dtype)
+        self.parameters = [p.contiguous() for p in parameters]
 
     @property
     def name(self) -> str:
-        return "x".join(map(str, self.shape)) + (" last" if self.channels_last else "")
+        low = "" if self.dtype == torch.float32 else f" {str(self.dtype).removeprefix('torch.')}"
+        return "x".join(map(str, self.shape)) + (" last" if self.channels_last else "") + low
 
     def forward(self, function: Function) -> Callable[[], Sequence[Tensor]]:
         def run() -> Sequence[Tensor]:
@@ -139,7 +144,7 @@ class Case:
             if reference is None:
                 continue
             error = float((out.double() - reference).norm() / reference.norm())
-            if not error <= AGREEMENT:
+            if not error <= AGREEMENT[self.dtype]:
                 raise DisagreementError(
                     f"{name} differs from its definition by {error:.1e} at {self.name}, so no time is reported"
                 )

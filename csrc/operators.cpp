@@ -92,14 +92,20 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
       "evonorm_s_backward(Tensor dy, Tensor x, Tensor? v, Tensor? weight, Tensor statistics, int groups, "
       "bool centred, float eps) -> (Tensor, Tensor)");
 
-  // EvoNorm with batch statistics, (y, planes, batch), and its gradient: ops/evonorm_b.py makes both of the stages
-  // below
+  // EvoNorm with batch statistics, (y, planes, batch), and its gradient; ops/evonorm_b.py makes both, of the local ones
+  // or of the stages below
   library.def(
       "evonorm_b(Tensor x, Tensor? v, Tensor? weight, Tensor? bias, Tensor? variance, int variant, float eps, str? "
       "process_group) -> (Tensor, Tensor, Tensor)");
   library.def(
       "evonorm_b_backward(Tensor dy, Tensor x, Tensor? v, Tensor? weight, Tensor planes, Tensor batch, bool training, "
       "int variant, float eps, str? process_group) -> (Tensor, Tensor)");
+  library.def(
+      "evonorm_b_local(Tensor x, Tensor? v, Tensor? weight, Tensor? bias, Tensor? variance, int variant, float eps) -> "
+      "(Tensor, Tensor, Tensor)");
+  library.def(
+      "evonorm_b_local_backward(Tensor dy, Tensor x, Tensor? v, Tensor? weight, Tensor planes, Tensor batch, bool "
+      "training, int variant, float eps) -> (Tensor, Tensor)");
   library.def("evonorm_moments(Tensor x, bool centred) -> Tensor");
   library.def("evonorm_b_map(Tensor x, Tensor parameters, int variant) -> Tensor");
   library.def("evonorm_b_sums(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
@@ -128,6 +134,8 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("conjugate_direction_step", TORCH_BOX(&fastsciml::directions::conjugate_direction_step));
   library.impl("evonorm_s", TORCH_BOX(&fastsciml::evonorm::evonorm_s));
   library.impl("evonorm_s_backward", TORCH_BOX(&fastsciml::evonorm::evonorm_s_backward));
+  library.impl("evonorm_b_local", TORCH_BOX(&fastsciml::evonorm::evonorm_b_local));
+  library.impl("evonorm_b_local_backward", TORCH_BOX(&fastsciml::evonorm::evonorm_b_local_backward));
   library.impl("evonorm_moments", TORCH_BOX(&fastsciml::evonorm::evonorm_moments));
   library.impl("evonorm_b_map", TORCH_BOX(&fastsciml::evonorm::evonorm_b_map));
   library.impl("evonorm_b_sums", TORCH_BOX(&fastsciml::evonorm::evonorm_b_sums));

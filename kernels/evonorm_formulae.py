@@ -60,15 +60,17 @@ def gate_forward(x, scale, shift, v):
 
 
 @triton.jit
-def gate_products(x, dy, v):
-    """S: dy u and dy u x (1 - sigmoid), where u = x sigmoid(v x)."""
-    gate = sigmoid(v * x)
+def gate_gradients(x, dy, v):
+    """S: dy u, dy u x (1 - sigmoid) and dy du/dx, where u = x sigmoid(v x)."""
+    z = v * x
+    gate = sigmoid(z)
+    shut = 1.0 - gate
     opened = dy * x * gate
-    return opened, opened * x * (1.0 - gate)
+    return opened, opened * x * shut, dy * gate * (1.0 + z * shut)
 
 
 @triton.jit
-def gate_slope(x, dy, scale, v, linear, constant):
+def gate_slope(x, dy, scale, v, linear, mean):
     z = v * x
     gate = sigmoid(z)
-    return scale * dy * gate * (1.0 + z * (1.0 - gate)) + linear * x + constant
+    return scale * dy * gate * (1.0 + z * (1.0 - gate)) + linear * (x - mean)

@@ -14,6 +14,7 @@ namespace fastsciml::evonorm {
 
 inline constexpr int64_t kMostLanes = 256;  // channels of an interleaved tile
 inline constexpr int64_t kTileElements = 1 << 16;
+inline constexpr int64_t kBlockRows = 64;  // vectors that float32 adds up before float64 takes over
 
 struct Tile {
   int64_t sample, chunk, channel;
@@ -25,24 +26,47 @@ struct Tile {
 struct Layout {
   int64_t samples, channels, space;
   bool interleaved;
+  // Per tile, at most; then in how many parts that cuts the channels and the space.
+  int64_t lanes, positions, blocks, chunks;
 
-  int64_t lanes() const { return interleaved ? std::min(channels, kMostLanes) : 1; }
-  int64_t blocks() const { return (channels + lanes() - 1) / lanes(); }
-  int64_t positions() const { return std::max<int64_t>(1, kTileElements / lanes()); }
-  int64_t chunks() const { return (space + positions() - 1) / positions(); }
-  int64_t tiles() const { return samples * blocks() * chunks(); }
+  Layout(int64_t n, int64_t c, int64_t s, bool channels_last)
+      : samples(n),
+        channels(c),
+        space(s),
+        interleaved(channels_last),
+        lanes(channels_last ? std::min(c, kMostLanes) : 1),
+        positions(std::max<int64_t>(1, kTileElements / lanes)),
+        blocks((c + lanes - 1) / lanes),
+        chunks((s + positions - 1) / positions) {}
+
+  int64_t tiles() const { return samples * blocks * chunks; }
   int64_t elements() const { return samples * channels * space; }
+  // How far ahead to fetch: processors do not see a block of positions coming that is walked channel by channel.
+  int64_t ahead() const { return interleaved ? kBlockRows * channels : 0; }
+  int64_t positions_of(int64_t chunk) const { return std::min(positions, space - chunk * positions); }
 
-  int64_t positions_of(int64_t chunk) const { return std::min(positions(), space - chunk * positions()); }
-
-  // Tiles go by sample, then by channels, then along the space.
-  Tile tile(int64_t index) const {
-    const int64_t chunk = index % chunks(), block = index / chunks() % blocks(), sample = index / chunks() / blocks();
-    const int64_t channel = block * lanes(), first = chunk * positions();
+  [[gnu::always_inline]] Tile tile(int64_t sample, int64_t block, int64_t chunk) const {
+    const int64_t channel = block * lanes, first = chunk * positions;
     const int64_t offset =
         interleaved ? (sample * space + first) * channels + channel : (sample * channels + channel) * space + first;
-    return {sample, chunk, channel, std::min(lanes(), channels - channel), positions_of(chunk), offset};
+    return {sample, chunk, channel, std::min(lanes, channels - channel), positions_of(chunk), offset};
   }
 };
+
+// body(tile) for tiles begin .. end - 1. They go by sample, then by channels, then along the space. Small tiles would
+// feel a division each.
+template <class Body>
+void for_tiles_from(const Layout& layout, int64_t begin, int64_t end, Body body) {
+  const int64_t row = begin / layout.chunks;
+  int64_t chunk = begin % layout.chunks, block = row % layout.blocks, sample = row / layout.blocks;
+  for (int64_t index = begin; index < end; ++index) {
+    body(layout.tile(sample, block, chunk));
+    if (++chunk < layout.chunks) continue;
+    chunk = 0;
+    if (++block < layout.blocks) continue;
+    block = 0;
+    ++sample;
+  }
+}
 
 }  // namespace fastsciml::evonorm

@@ -1,151 +1,178 @@
-// The loops over a tile. A plain tile is walked as rows of kRowLanes elements, an interleaved one as rows of channels,
-// so that one set of loops with an accumulator per lane serves both; the compiler vectorises over the lanes. float32
-// adds up kBlockRows rows at most, then float64 takes over.
+// The loops over a tile. It is walked by columns: up to kBlockRows vectors, one below the other. A column of a plain
+// tile is a run of memory, with one parameter for all lanes; one of an interleaved tile holds the same channels at
+// successive positions. Within a column float32 adds up, then float64 takes over.
 #pragma once
 
-#include <vector>
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <type_traits>
 
 #include "evonorm/layout.h"
 #include "evonorm/storage.h"
 
 namespace fastsciml::evonorm {
 
-inline constexpr int64_t kRowLanes = 64;
-inline constexpr int64_t kBlockRows = 32;
+struct Column {
+  int64_t first, pitch, rows;  // vector i begins at element first + i pitch
+  int64_t lane, lanes;         // its lanes in an interleaved tile
+  int64_t fresh;               // how many of them an earlier column has had
+  int64_t last, had;           // one more vector begins at element `last`; `had` of its lanes were in one before
 
-// Parameters of a tile of one channel.
-template <class T, int kCount>
-struct Uniform {
-  T value[kCount];
-
-  Uniform(const T* parameters, int64_t channels, int64_t channel) {
-    for (int k = 0; k < kCount; ++k) value[k] = parameters[k * channels + channel];
+  // body(at, access) for every vector
+  template <class Access, class Body>
+  [[gnu::always_inline]] void for_rows(Access access, Body body) const {
+    for (int64_t row = 0; row < rows; ++row) body(first + row * pitch, access);
+    if constexpr (std::is_same_v<Access, Run>)
+      if (had) body(last, Overlap(had));
   }
-  T operator()(int k, int64_t) const { return value[k]; }
 };
 
-// Parameters of a tile of many channels, read lane by lane.
-template <class T, int kCount>
-struct PerLane {
-  const T* first[kCount];
-
-  PerLane(const T* parameters, int64_t channels, int64_t channel) {
-    for (int k = 0; k < kCount; ++k) first[k] = parameters + k * channels + channel;
-  }
-  T operator()(int k, int64_t j) const { return first[k][j]; }
-};
-
-// Calls body(parameters, rows, lanes, pitch); `parameters` are those of the tile's sample, [kCount, channels].
-template <int kCount, class T, class Body>
-void with_rows(const Layout& layout, const Tile& tile, const T* parameters, Body body) {
-  if (layout.interleaved) {
-    body(PerLane<T, kCount>(parameters, layout.channels, tile.channel), tile.positions, tile.lanes, layout.channels);
-  } else {
-    body(Uniform<T, kCount>(parameters, layout.channels, tile.channel), int64_t{1}, tile.positions, int64_t{0});
-  }
-}
-
-// y = forward(x)
-template <class Variant, class Stored, class T>
-void map_tile(const Layout& layout, const Tile& tile, const T* parameters, const Stored* x, Stored* y) {
-  with_rows<Variant::kForward>(layout, tile, parameters,
-                               [&](const auto p, int64_t rows, const int64_t lanes, int64_t pitch) {
-                                 for (int64_t row = 0; row < rows; ++row) {
-                                   const Stored* __restrict from = x + tile.offset + row * pitch;
-                                   Stored* __restrict to = y + tile.offset + row * pitch;
-#pragma omp simd
-                                   for (int64_t j = 0; j < lanes; ++j)
-                                     store(to[j], Variant::forward(load(from[j]), p, j));
-                                 }
-                               });
-}
-
-// dx = slope(x, dy)
-template <class Variant, class Stored, class T>
-void slope_tile(const Layout& layout, const Tile& tile, const T* parameters, const Stored* x, const Stored* dy,
-                Stored* dx) {
-  with_rows<Variant::kBackward>(layout, tile, parameters,
-                                [&](const auto p, int64_t rows, const int64_t lanes, int64_t pitch) {
-                                  for (int64_t row = 0; row < rows; ++row) {
-                                    const Stored* __restrict from = x + tile.offset + row * pitch;
-                                    const Stored* __restrict grad = dy + tile.offset + row * pitch;
-                                    Stored* __restrict to = dx + tile.offset + row * pitch;
-#pragma omp simd
-                                    for (int64_t j = 0; j < lanes; ++j)
-                                      store(to[j], Variant::slope(load(from[j]), load(grad[j]), p, j));
-                                  }
-                                });
-}
-
-// sum[k * most + j] += product k of lane j, over a block of rows.
-template <class Variant, int64_t kMost, class Stored, class T, class P>
-void add_rows(const Stored* x, const Stored* dy, int64_t rows, const int64_t lanes, int64_t pitch, const P& p,
-              T* __restrict sum) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const Stored* __restrict from = x + row * pitch;
-    const Stored* __restrict grad = dy + row * pitch;
-#pragma omp simd
-    for (int64_t j = 0; j < lanes; ++j) {
-      const auto product = Variant::sums(load(from[j]), load(grad[j]), p, j);
-#pragma GCC unroll 8
-      for (int k = 0; k < Variant::kSums; ++k) sum[k * kMost + j] += product.value[k];
+// body(column, its access). Each place that calls it is one more copy of the loop.
+template <class T, class Body>
+[[gnu::always_inline]] inline void for_columns(const Layout& layout, const Tile& tile, Body body) {
+  constexpr int64_t width = kLanes<T>;
+  const bool plain = !layout.interleaved;
+  const int64_t pitch = plain ? width : layout.channels, lanes = plain ? tile.positions : tile.lanes;
+  const int64_t rows = plain ? std::max<int64_t>(1, tile.positions / width) : tile.positions;
+  const int64_t last = tile.offset + tile.positions - width, had = (width - tile.positions % width) % width;
+  for (int64_t row = 0; row < rows; row += kBlockRows) {
+    const int64_t here = std::min(kBlockRows, rows - row), first = tile.offset + row * pitch;
+    if (lanes < width) {
+      body(Column{first, pitch, here, 0, lanes, 0, 0, 0}, Part(lanes));
+    } else if (plain) {
+      body(Column{first, pitch, here, 0, width, 0, last, row + here == rows ? had : 0}, Run{});
+    } else {
+      // The last column is a whole one, too, and shares lanes with the one before.
+      for (int64_t next = 0; next < lanes; next += width) {
+        const int64_t lane = std::min(next, lanes - width);
+        body(Column{first + lane, pitch, here, lane, width, next - lane, 0, 0}, Whole{});
+      }
     }
   }
 }
 
+// Parameter k of a tile's channels: row[k], an entry for each, one for a plain tile.
+template <class T, int kCount>
+struct Parameters {
+  const T* row[kCount];
+
+  // [kCount, stride]
+  Parameters(const T* first, int64_t stride) {
+    for (int k = 0; k < kCount; ++k) row[k] = first + k * stride;
+  }
+  explicit Parameters(const std::array<const T*, kCount>& rows) { std::copy(rows.begin(), rows.end(), row); }
+
+  template <class Access>
+  [[gnu::always_inline]] void load(const Layout& layout, const Column& column, Access access, Vector<T>* to) const {
+    for (int k = 0; k < kCount; ++k)
+      to[k] = layout.interleaved ? access.load(row[k] + column.lane) : broadcast<Vector<T>>(*row[k]);
+  }
+};
+
+// Brings what stands there into the second-level cache.
+[[gnu::always_inline]] inline void prefetch(const void* memory) { __builtin_prefetch(memory, 0, 2); }
+[[gnu::always_inline]] inline void prefetch_to_write(void* memory) { __builtin_prefetch(memory, 1, 2); }
+
+// y = forward(x). Meanwhile what stands `ahead` elements further on in x is fetched.
+template <class Variant, class Stored, class T = Compute<Stored>>
+[[gnu::always_inline]] inline void map_tile(const Layout& layout, const Tile& tile,
+                                            const Parameters<std::type_identity_t<T>, Variant::kParameters>& parameters,
+                                            const Stored* x, Stored* y, int64_t ahead) {
+  const int64_t ahead_in_y = layout.ahead();
+  for_columns<T>(layout, tile, [&](const Column& column, auto access) __attribute__((always_inline)) {
+    Vector<T> p[Variant::kParameters];
+    parameters.load(layout, column, access, p);
+    column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+      prefetch(x + at + ahead);
+      prefetch_to_write(y + at + ahead_in_y);
+      row.store(y + at, Variant::forward(row.load(x + at), p));
+    });
+  });
+}
+
 template <class T>
-double sum_of_lanes(const T (&lanes)[kRowLanes]) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < kRowLanes; ++j) sum += static_cast<double>(lanes[j]);
-  return sum;
-}
-
-// total[k * stride] = sum of product k over a tile of one channel.
-template <class Variant, class Stored, class T>
-void sum_run(const Stored* x, const Stored* dy, int64_t count, const Uniform<T, Variant::kForward> p, double* total,
-             int64_t stride) {
-  double sums[Variant::kSums] = {};
-  for (int64_t first = 0; first < count; first += kBlockRows * kRowLanes) {
-    const int64_t here = std::min(kBlockRows * kRowLanes, count - first), rows = here / kRowLanes;
-    T lanes[Variant::kSums][kRowLanes] = {};
-    add_rows<Variant, kRowLanes>(x + first, dy + first, rows, kRowLanes, kRowLanes, p, lanes[0]);
-    const int64_t done = first + rows * kRowLanes;
-    add_rows<Variant, kRowLanes>(x + done, dy + done, 1, here - rows * kRowLanes, 0, p, lanes[0]);
-    for (int k = 0; k < Variant::kSums; ++k) sums[k] += sum_of_lanes(lanes[k]);
-  }
-  for (int k = 0; k < Variant::kSums; ++k) total[k * stride] = sums[k];
-}
-
-// The same for every lane of an interleaved tile.
-template <class Variant, class Stored, class T>
-void sum_lanes(const Stored* x, const Stored* dy, int64_t rows, int64_t lanes, int64_t pitch,
-               const PerLane<T, Variant::kForward> p, double* total, int64_t stride) {
-  for (int k = 0; k < Variant::kSums; ++k) std::fill_n(total + k * stride, lanes, 0.0);
-  for (int64_t first = 0; first < rows; first += kBlockRows) {
-    T block[Variant::kSums][kMostLanes] = {};
-    const int64_t begin = first * pitch, here = std::min(kBlockRows, rows - first);
-    add_rows<Variant, kMostLanes>(x + begin, dy + begin, here, lanes, pitch, p, block[0]);
-    for (int k = 0; k < Variant::kSums; ++k)
-      for (int64_t j = 0; j < lanes; ++j) total[k * stride + j] += static_cast<double>(block[k][j]);
-  }
-}
-
-// total [kSums, channels] of a tile's sample and chunk.
-template <class Variant, class Stored, class T>
-void sum_tile(const Layout& layout, const Tile& tile, const T* parameters, const Stored* x, const Stored* dy,
-              double* total) {
-  const int64_t channels = layout.channels;
-  x += tile.offset;
-  dy += tile.offset;
-  total += tile.channel;
-  if (layout.interleaved) {
-    const PerLane<T, Variant::kForward> p(parameters, channels, tile.channel);
-    sum_lanes<Variant>(x, dy, tile.positions, tile.lanes, channels, p, total, channels);
+[[gnu::always_inline]] inline void add_column(const Layout& layout, const Column& column, Vector<T> sum,
+                                              double* total) {
+  if (!layout.interleaved) {
+    *total += static_cast<double>(sum_of_lanes<T>(sum));
   } else {
-    const Uniform<T, Variant::kForward> p(parameters, channels, tile.channel);
-    sum_run<Variant>(x, dy, tile.positions, p, total, channels);
+    for (int64_t lane = column.fresh; lane < column.lanes; ++lane)
+      total[column.lane + lane] += static_cast<double>(sum[lane]);
   }
+}
+
+inline constexpr auto nothing_kept = [](auto...) {};
+
+// total[k * stride + lane] = sum of product k. keep(at, dx, access) gets the elements' own part of dx.
+template <class Variant, class Stored, class Keep, class T = Compute<Stored>>
+[[gnu::always_inline]] inline void sum_tile(const Layout& layout, const Tile& tile,
+                                            const Parameters<std::type_identity_t<T>, Variant::kParameters>& parameters,
+                                            const Stored* x, const Stored* dy, double* total, int64_t stride, Keep keep,
+                                            int64_t ahead) {
+  for (int k = 0; k < Variant::kSums; ++k) {
+    total[k * stride] = 0;
+    if (layout.interleaved) std::fill_n(total + k * stride, tile.lanes, 0.0);
+  }
+  for_columns<T>(layout, tile, [&](const Column& column, auto access) __attribute__((always_inline)) {
+    Vector<T> p[Variant::kParameters], sums[Variant::kSums] = {};
+    parameters.load(layout, column, access, p);
+    column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+      prefetch(x + at + ahead);
+      prefetch(dy + at + ahead);
+      const auto slopes = Variant::backward(row.load(x + at), row.load(dy + at), p);
+      for (int k = 0; k < Variant::kSums; ++k) sums[k] += row.valid(slopes.products[k]);
+      keep(at, slopes.dx, row);
+    });
+#pragma GCC unroll 8
+    for (int k = 0; k < Variant::kSums; ++k) add_column<T>(layout, column, sums[k], total + k * stride);
+  });
+}
+
+// The statistics' share in dx: linear (x - centre) + constant.
+enum { kLinear, kCentre, kConstant, kShares };
+
+template <class V>
+[[gnu::always_inline]] inline V share_of(V x, const V* p) {
+  return p[kLinear] * (x - p[kCentre]) + p[kConstant];
+}
+
+// dx, all of it
+template <class Variant, class Stored, class T = Compute<Stored>>
+[[gnu::always_inline]] inline void slope_tile(
+    const Layout& layout, const Tile& tile, const Parameters<std::type_identity_t<T>, Variant::kParameters>& parameters,
+    const Parameters<T, kShares>& shares, const Stored* x, const Stored* dy, Stored* dx) {
+  const int64_t ahead = layout.ahead();
+  for_columns<T>(layout, tile, [&](const Column& column, auto access) __attribute__((always_inline)) {
+    Vector<T> p[Variant::kParameters], share[kShares];
+    parameters.load(layout, column, access, p);
+    shares.load(layout, column, access, share);
+    column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+      prefetch(x + at + ahead);
+      prefetch(dy + at + ahead);
+      prefetch_to_write(dx + at + ahead);
+      const Vector<T> from = row.load(x + at);
+      row.store(dx + at, Variant::backward(from, row.load(dy + at), p).dx + share_of(from, share));
+    });
+  });
+}
+
+// dx from what sum_tile kept of it, the element at `base` first
+template <class Stored, class T = Compute<Stored>>
+[[gnu::always_inline]] inline void share_tile(const Layout& layout, const Tile& tile,
+                                              const Parameters<T, kShares>& shares, const Stored* x, const T* kept,
+                                              int64_t base, Stored* dx) {
+  const int64_t ahead = layout.ahead();
+  for_columns<T>(layout, tile, [&](const Column& column, auto access) __attribute__((always_inline)) {
+    Vector<T> share[kShares];
+    shares.load(layout, column, access, share);
+    column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+      prefetch(x + at + ahead);
+      prefetch(kept + (at - base) + ahead);
+      prefetch_to_write(dx + at + ahead);
+      row.store(dx + at, row.load(kept + (at - base)) + share_of(row.load(x + at), share));
+    });
+  });
 }
 
 }  // namespace fastsciml::evonorm

@@ -1,6 +1,7 @@
-// Means and squared deviations, by blocks: a block's mean first, then the deviations from it while the block is still
-// in the cache, and blocks merged exactly. No cancellation, however far the mean is from 0. Without `centred`, the mean
-// counts as 0 and the squares are plain.
+// Means and squared deviations, by blocks: deviations from a pivot near the block's mean, blocks merged exactly. No
+// cancellation, however far the mean is from 0. In a run the pivot is the mean of the block before; the squared
+// distances between successive means, each times its block, add up to at most four times the squared deviations from
+// the mean of all. Without `centred`, the mean counts as 0 and the squares are plain.
 #pragma once
 
 #include "evonorm/loops.h"
@@ -16,86 +17,87 @@ struct Moments {
     mean += apart * share;
     count = all;
   }
-  double variance() const { return squares / count; }
+  // Rounding alone may leave the squares of equal numbers below 0; NaN stays.
+  [[gnu::always_inline]] double variance() const { return squares < 0 ? 0.0 : squares / count; }
 };
 
-// sum[j] += the elements of lane j
-template <class Stored, class T>
-void add_elements(const Stored* x, int64_t rows, const int64_t lanes, int64_t pitch, T* __restrict sum) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const Stored* __restrict from = x + row * pitch;
-#pragma omp simd
-    for (int64_t j = 0; j < lanes; ++j) sum[j] += load(from[j]);
-  }
-}
-
-// sum[j] += their squared deviations from mean(j)
-template <class Stored, class T, class Mean>
-void add_squares(const Stored* x, int64_t rows, const int64_t lanes, int64_t pitch, const Mean mean,
-                 T* __restrict sum) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const Stored* __restrict from = x + row * pitch;
-#pragma omp simd
-    for (int64_t j = 0; j < lanes; ++j) {
-      const T deviation = load(from[j]) - mean(j);
-      sum[j] += deviation * deviation;
-    }
-  }
-}
-
-// The sum of what body(from, rows, lanes, sums) adds to each lane, for a run's full rows and then for what is left.
-template <class T, class Body>
-double over_lanes_of_run(int64_t count, Body body) {
-  const int64_t rows = count / kRowLanes, done = rows * kRowLanes;
-  T lanes[kRowLanes] = {};
-  body(int64_t{0}, rows, kRowLanes, lanes);
-  body(done, int64_t{1}, count - done, lanes);
-  return sum_of_lanes(lanes);
+// The sums over a run of the kSums vectors that body(vector, result) makes of each of its vectors.
+template <int kSums, class Stored, class Body>
+[[gnu::always_inline]] inline void sum_over_run(const Stored* x, int64_t count, double* total, Body body) {
+  using T = Compute<Stored>;
+  constexpr int kAtOnce = 2, kWidth = kLanes<T>;
+  Vector<T> sums[kAtOnce][kSums] = {};
+  const auto add = [&](int to, Vector<T> value, auto access) {
+    Vector<T> result[kSums];
+    body(value, result);
+    for (int k = 0; k < kSums; ++k) sums[to][k] += access.valid(result[k]);
+  };
+  int64_t at = 0;
+  for (; at + kAtOnce * kWidth <= count; at += kAtOnce * kWidth)
+    for (int i = 0; i < kAtOnce; ++i) add(i, Whole{}.load(x + at + i * kWidth), Whole{});
+  for (; at + kWidth <= count; at += kWidth) add(0, Whole{}.load(x + at), Whole{});
+  if (at < count && at > 0) add(1, Whole{}.load(x + count - kWidth), Overlap(at + kWidth - count));
+  if (at < count && at == 0) add(1, Part(count).load(x), Part(count));
+  for (int k = 0; k < kSums; ++k) total[k] = static_cast<double>(sum_of_lanes<T>(sums[0][k] + sums[1][k]));
 }
 
 template <class Stored>
 Moments moments_of_run(const Stored* x, int64_t count, bool centred) {
   using T = Compute<Stored>;
+  constexpr int64_t kBlock = 2048;
   Moments all;
-  for (int64_t first = 0; first < count; first += kBlockRows * kRowLanes) {
-    const Stored* block = x + first;
-    const int64_t here = std::min(kBlockRows * kRowLanes, count - first);
-    T mean = 0;
-    if (centred) {
-      const double sum = over_lanes_of_run<T>(here, [&](int64_t from, int64_t rows, const int64_t lanes, T* sums) {
-        add_elements(block + from, rows, lanes, kRowLanes, sums);
-      });
-      mean = static_cast<T>(sum / static_cast<double>(here));
+  T pivot = 0;
+  for (int64_t first = 0; first < count; first += kBlock) {
+    const int64_t here = std::min(kBlock, count - first);
+    const double n = static_cast<double>(here);
+    double sums[2];
+    if (centred && first == 0) {
+      sum_over_run<1>(x, here, sums, [](Vector<T> value, Vector<T>* result) { *result = value; });
+      pivot = static_cast<T>(sums[0] / n);
     }
-    const double squares = over_lanes_of_run<T>(here, [&](int64_t from, int64_t rows, const int64_t lanes, T* sums) {
-      add_squares(block + from, rows, lanes, kRowLanes, [mean](int64_t) { return mean; }, sums);
+    sum_over_run<2>(x + first, here, sums, [pivot](Vector<T> value, Vector<T>* result) {
+      result[0] = value - pivot;
+      result[1] = result[0] * result[0];
     });
-    all.merge({static_cast<double>(here), static_cast<double>(mean), squares});
+    const double sum = centred ? sums[0] : 0.0, apart = sum / n, mean = static_cast<double>(pivot) + apart;
+    const Moments block{n, mean, sums[1] - sum * apart};
+    first == 0 ? void(all = block) : all.merge(block);
+    pivot = static_cast<T>(mean);
   }
   return all;
 }
 
 // mean, squares [lanes] of an interleaved tile
 template <class Stored>
-void moments_of_lanes(const Stored* x, int64_t rows, int64_t lanes, int64_t pitch, bool centred, double* mean,
+void moments_of_lanes(const Layout& layout, const Tile& tile, const Stored* x, bool centred, double* mean,
                       double* squares) {
   using T = Compute<Stored>;
+  const int64_t ahead = layout.ahead();
   Moments all[kMostLanes];
-  for (int64_t first = 0; first < rows; first += kBlockRows) {
-    const Stored* block = x + first * pitch;
-    const int64_t here = std::min(kBlockRows, rows - first);
-    T means[kMostLanes] = {}, sums[kMostLanes] = {};
+  for_columns<T>(layout, tile, [&](const Column& column, auto access) {
+    Vector<T> pivot = {}, sums = {}, squares = {};
     if (centred) {
-      add_elements(block, here, lanes, pitch, means);
-      for (int64_t j = 0; j < lanes; ++j) means[j] /= static_cast<T>(here);
+      column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+        prefetch(x + at + ahead);
+        pivot += row.load(x + at);
+      });
+      pivot /= static_cast<T>(column.rows);
     }
-    add_squares(block, here, lanes, pitch, [&means](int64_t j) { return means[j]; }, sums);
-    for (int64_t j = 0; j < lanes; ++j)
-      all[j].merge({static_cast<double>(here), static_cast<double>(means[j]), static_cast<double>(sums[j])});
-  }
-  for (int64_t j = 0; j < lanes; ++j) {
-    mean[j] = all[j].mean;
-    squares[j] = all[j].squares;
+    column.for_rows(access, [&](int64_t at, auto row) __attribute__((always_inline)) {
+      const Vector<T> apart = row.load(x + at) - pivot;
+      sums += apart;
+      squares += apart * apart;
+    });
+    const double n = static_cast<double>(column.rows);
+    for (int64_t lane = column.fresh; lane < column.lanes; ++lane) {
+      const double sum = centred ? static_cast<double>(sums[lane]) : 0.0, apart = sum / n;
+      all[column.lane + lane].merge(
+          {n, static_cast<double>(pivot[lane]) + apart, static_cast<double>(squares[lane]) - sum * apart});
+    }
+  });
+  for (int64_t lane = 0; lane < tile.lanes; ++lane) {
+    mean[lane] = all[lane].mean;
+    squares[lane] = all[lane].squares;
   }
 }
 

@@ -18,8 +18,8 @@
 //     dbatch/dx = (x - batch mean) / (batch M_batch),  down/dx = (x - mean) / (own M);  the mean of B1, B2 counts as 0
 //
 // In both families dx = (an element's function) + a x + b, with a and b of the channel and sample. S is one call per
-// direction. B is made of stages, since a batch's statistics may have to travel between processes: the statistics, the
-// element's function, and for the gradient the sums and again the element's function.
+// direction. B, too, on the CPU, and in stages where a batch's statistics have to travel between processes: the
+// statistics, the element's function, and for the gradient the sums and again the element's function.
 #pragma once
 
 #include <cstdint>
@@ -43,10 +43,22 @@ std::tuple<Tensor, Tensor> evonorm_s_backward(Tensor dy, Tensor x, std::optional
                                               std::optional<Tensor> weight, Tensor statistics, int64_t groups,
                                               bool centred, double eps);
 
+// variant: 0, 1, 2 for B0, B1, B2. -> y; planes as of evonorm_moments; batch [3, C] real: mean, variance and count, or
+// 0, the given variance and 1. Moves 3 tensors.
+std::tuple<Tensor, Tensor, Tensor> evonorm_b_local(Tensor x, std::optional<Tensor> v, std::optional<Tensor> weight,
+                                                   std::optional<Tensor> bias, std::optional<Tensor> variance,
+                                                   int64_t variant, double eps);
+
+// -> dx, and the gradients of bias, weight and v as rows of [3, C] real. `training`: the variance was not given. Moves
+// 5 tensors.
+std::tuple<Tensor, Tensor> evonorm_b_local_backward(Tensor dy, Tensor x, std::optional<Tensor> v,
+                                                    std::optional<Tensor> weight, Tensor planes, Tensor batch,
+                                                    bool training, int64_t variant, double eps);
+
 // -> [N, 2, C] real: mean and variance of each channel of each sample; 0 and the mean of squares if not centred.
 Tensor evonorm_moments(Tensor x, bool centred);
 
-// variant: 0, 1, 2 for B0, B1, B2. parameters [N, P, C] real: weight, bias, batch, own, v, and for the slope a and b.
+// parameters [N, P, C] real: weight, bias, batch, own, v, and for the slope a and b.
 // -> y. Moves 2 tensors.
 Tensor evonorm_b_map(Tensor x, Tensor parameters, int64_t variant);
 

@@ -9,44 +9,65 @@ import subprocess
 import tempfile
 
 import triton
-from fastsciml.kernels import evonorm_b, evonorm_s
-from fastsciml.kernels.evonorm_tiles import MOST_HELD_BACKWARD, MOST_HELD_FORWARD, group_tiles, stage_tiles
+from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages
+from fastsciml.kernels.evonorm_moments import moments_kernel
+from fastsciml.kernels.evonorm_tiles import (
+    held_group,
+    merged_channels,
+    next_power_of_2,
+    stage,
+)
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 TARGETS = (80, 90, 100)
-INTEGERS = ("channels", "group_channels", "space", "stride_n", "stride_c", "stride_s")
-REAL = ("v", "weight", "bias", "statistics", "parameters", "out", "sums")
+ELEMENTS = ("x", "dy", "y", "dx")
+INTEGERS = (
+    "channel_units", "group_units", "space_units", "channels", "group_channels", "groups", "space", "chunks", "samples",
+    "n",
+)  # fmt: skip
+NUMBERS = {"EPS": 1e-5, "CENTRED": True}
 
 
 def cases():
-    """Kernel, constants, warps: the largest held groups, a split one, the stages in both layouts."""
-    kernels = ((evonorm_s.forward_kernel, MOST_HELD_FORWARD), (evonorm_s.backward_kernel, MOST_HELD_BACKWARD))
-    for kernel, most_held in kernels:
-        for channels, positions in ((2, most_held // 2), (8, 65536)):
-            tiles = group_tiles(channels, positions, most_held)
-            block = {"HELD": tiles.held, "BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
-            centred = {"CENTRED": True} if kernel is evonorm_s.forward_kernel else {}
-            yield kernel, {**centred, **block}, tiles.warps
+    """Kernel, constants, warps: the largest held groups, the stages in both layouts."""
+    for kernel in (evonorm_s.forward_kernel, evonorm_s.backward_kernel):
+        for channels, positions in ((1, 8192), (4, 2048), (8, 512), (16, 256), (16, 64), (64, 64), (4096, 1)):
+            tiles = held_group(channels, positions, False, 4, kernel is evonorm_s.backward_kernel)
+            yield kernel, placed(tiles, False), tiles.warps
     for interleaved in (False, True):
-        tiles = stage_tiles(64, 3136, interleaved)
-        block = {"BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
-        yield evonorm_b.moments_kernel, {"CENTRED": True, **block}, tiles.warps
+        tiles = stage(32, 64, 3136, interleaved)
+        constants = placed(tiles, interleaved) | {"STEPS": tiles.steps}
+        stages = (moments_kernel, evonorm_s_stages.map_kernel, evonorm_s_stages.sums_kernel)
+        for kernel in (*stages, evonorm_s_stages.slope_kernel):
+            yield kernel, constants, tiles.warps
         for kernel in (evonorm_b.map_kernel, evonorm_b.sums_kernel, evonorm_b.slope_kernel):
             for variant in range(3 if interleaved else 1):
-                yield kernel, {"VARIANT": variant, **block}, tiles.warps
+                yield kernel, constants | {"VARIANT": variant}, tiles.warps
+    for chunks in (1, 64):
+        merge = {"BLOCK_K": next_power_of_2(chunks), "BLOCK_C": merged_channels(64, chunks)}
+        yield evonorm_s_stages.statistics_kernel, merge | {"CHUNK": 2048}, 4
+        yield evonorm_s_stages.pull_kernel, merge, 4
+    rows = {"BLOCK_N": 32, "BLOCK_C": 32}
+    yield evonorm_s_stages.gradients_kernel, rows, 4
+    yield evonorm_b.batch_kernel, rows | {"CHUNK": 2048}, 4
+    yield evonorm_b.totals_kernel, rows, 4
+
+
+def placed(tiles, interleaved):
+    units = {"UNIT_C": 2, "UNIT_S": 16, "INTERLEAVED": interleaved, "WIDE": False}
+    return units | {"BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
 
 
 def argument_type(name, element):
     if name in INTEGERS:
         return "i32"
-    if name == "eps":
-        return "fp32"
-    return "*fp32" if name in REAL else f"*{element}"
+    return f"*{element}" if name in ELEMENTS else "*fp32"
 
 
 def report(kernel, constants, warps, target, element):
+    constants = constants | {name: value for name, value in NUMBERS.items() if name in kernel.arg_names}
     signature = {name: "constexpr" if name in constants else argument_type(name, element) for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     compiled = triton.compile(source, target=GPUTarget("cuda", target, 32), options={"num_warps": warps})

@@ -26,6 +26,6 @@ def test_every_kernel_compiles_for_every_target_and_spills_nothing(tmp_path):
 
 
 def test_without_triton_a_sentence_names_the_remedy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastsciml.kernels.evonorm_launch", None)
+    monkeypatch.setitem(sys.modules, "fastsciml.kernels.evonorm_s_launch", None)
     with pytest.raises(RuntimeError, match=r"EvoNorm on CUDA tensors needs triton: pip install triton"):
-        evonorm_cuda.LAUNCHERS["evonorm_moments"](None, True)
+        evonorm_cuda.evonorm_s(None, None, None, None, 2, True, 1e-5)

@@ -20,8 +20,12 @@ def inputs():
 def step(layer, x, dy):
     x = x.clone().requires_grad_()
     y = layer(x)
-    y.backward(dy)
-    return y.detach(), x.grad, layer.weight.grad, layer.running_var
+    (dx,) = torch.autograd.grad(y, x, dy, create_graph=True)
+    (dx * dy.cos()).sum().backward()
+    second = (x.grad.clone(), layer.weight.grad.clone())
+    x.grad = layer.weight.grad = None
+    layer(x).backward(dy)
+    return y.detach(), x.grad, second[0], layer.weight.grad, second[1], layer.running_var
 
 
 def process(rank, rendezvous, folder):
@@ -33,13 +37,16 @@ def process(rank, rendezvous, folder):
     dist.destroy_process_group()
 
 
-def test_statistics_and_gradients_are_those_of_the_whole_batch(tmp_path):
+def test_statistics_and_gradients_of_both_orders_are_those_of_the_whole_batch(tmp_path):
     multiprocessing.spawn(process, (tmp_path / "rendezvous", tmp_path), PROCESSES)
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(PROCESSES)]
     for layer, *of_ranks in zip(LAYERS, *parts, strict=True):
-        y, dx, dweight, running_var = step(layer(4), *inputs())
-        torch.testing.assert_close(torch.cat([part[0] for part in of_ranks]), y)
-        torch.testing.assert_close(torch.cat([part[1] for part in of_ranks]), dx)
-        torch.testing.assert_close(sum(part[2] for part in of_ranks), dweight)
+        y, dx, second_dx, dweight, second_dweight, running_var = step(layer(4), *inputs())
+        for whole, of_each in zip((y, dx, second_dx), zip(*(part[:3] for part in of_ranks), strict=True), strict=True):
+            torch.testing.assert_close(torch.cat(of_each), whole, rtol=1e-4, atol=1e-5)
+        for whole, of_each in zip(
+            (dweight, second_dweight), zip(*(part[3:5] for part in of_ranks), strict=True), strict=True
+        ):
+            torch.testing.assert_close(sum(of_each), whole, rtol=1e-4, atol=1e-5)
         for part in of_ranks:
-            torch.testing.assert_close(part[3], running_var)
+            torch.testing.assert_close(part[5], running_var)

@@ -6,7 +6,7 @@ from fastsciml.ops.conjugate_direction import (
     conjugate_line_search,
 )
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
-from fastsciml.ops.evonorm_cuda import LAUNCHERS as _LAUNCHERS
+from fastsciml.ops.evonorm_cuda import IMPLEMENTATIONS as _IMPLEMENTATIONS
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.full_multigrid import full_multigrid
@@ -39,4 +39,4 @@ __all__ = [
     "split_rows",
 ]
 
-del _LAUNCHERS
+del _IMPLEMENTATIONS

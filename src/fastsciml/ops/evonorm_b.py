@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed import distributed_c10d
+from torch.distributed.nn.functional import all_reduce
 
 from fastsciml.ops.evonorm_inputs import (
     check_input,
@@ -122,7 +123,7 @@ def _evonorm_b(
         raise ValueError(f"a batch's variance needs more than one element per channel, got x of shape {tuple(x.shape)}")
     if not has_kernel(x):
         y = evonorm_b_definition(x, v, weight, bias, variance, variant, eps)
-        return y, _batch_of(_plane_moments(x), x, None) if variance is None else _given(variance)
+        return y, _batch_of(_plane_moments(x), x) if variance is None else _given(variance)
     parameters = (real(v, x), real(weight, x), real(bias, x), real(variance, x))
     y, _, batch = torch.ops.fastsciml.evonorm_b(dense(x), *parameters, variant, eps, process_group)
     return y, batch
@@ -137,17 +138,26 @@ def _given(variance: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(variance), variance, torch.ones_like(variance)]).detach()
 
 
-def _batch_of(planes: Tensor, x: Tensor, process_group: str | None) -> Tensor:
-    """[3, C] mean, variance, count from the planes' [N, 2, C]; processes of a group are merged."""
+def _batch_of(planes: Tensor, x: Tensor) -> Tensor:
+    """[3, C] mean, variance, count from the planes' [N, 2, C]."""
     mean, variance = planes.double().unbind(1)
     count = mean.new_full(mean.shape, x.numel() // (x.shape[0] * x.shape[1]))
-    batch = _merged(mean, variance, count)
-    if process_group is not None:
-        group = _group(process_group)
-        parts = [torch.empty_like(batch) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(parts, batch, group=group)
-        batch = _merged(*torch.stack(parts, 1).unbind())
-    return batch.to(planes.dtype)
+    return _merged(mean, variance, count).to(planes.dtype)
+
+
+def shared_batch(batch: Tensor, process_group: str) -> Tensor:
+    """[3, C] mean, variance, count of the batches of all processes."""
+    group = _group(process_group)
+    parts = [torch.empty_like(batch) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, batch, group=group)
+    return _merged(*torch.stack(parts, 1).double().unbind()).to(batch.dtype)
+
+
+def shared_pull(pull: Tensor, process_group: str) -> Tensor:
+    """[C], the sum over all processes."""
+    pull = pull.clone()
+    dist.all_reduce(pull, group=_group(process_group))
+    return pull
 
 
 def _merged(mean: Tensor, variance: Tensor, count: Tensor) -> Tensor:
@@ -156,6 +166,14 @@ def _merged(mean: Tensor, variance: Tensor, count: Tensor) -> Tensor:
     share = count / whole
     centre = (share * mean).sum(0)
     return torch.stack([centre, (share * (variance + (mean - centre).square())).sum(0), whole])
+
+
+def _shared_variance(x: Tensor, process_group: str) -> Tensor:
+    """[C], that of the batches of all processes; its gradient goes to every one of them."""
+    planes, group = x.reshape(*x.shape[:2], -1), _group(process_group)
+    whole = all_reduce(planes.new_tensor(float(planes.shape[0] * planes.shape[2])), group=group)
+    mean = all_reduce(planes.sum((0, 2)), group=group) / whole
+    return all_reduce((planes - mean[:, None]).square().sum((0, 2)), group=group) / whole
 
 
 def _group(name: str) -> Any:
@@ -183,7 +201,7 @@ def _parameters(
     return torch.stack([row.expand(own.shape) for row in rows], 1)
 
 
-@torch.library.impl("fastsciml::evonorm_b", ("cpu", "cuda"))
+@torch.library.impl("fastsciml::evonorm_b", "cpu")
 def _forward(
     x: Tensor,
     v: Tensor | None,
@@ -195,14 +213,16 @@ def _forward(
     process_group: str | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     ops = torch.ops.fastsciml
-    # In evaluation B1 and B2 need their mean of squares alone, which an infinity in x does not turn into NaN.
-    planes = ops.evonorm_moments(x, variance is None or variant == B0)
-    batch = _batch_of(planes, x, process_group) if variance is None else _given(variance)
+    if process_group is None or variance is not None:
+        local: tuple[Tensor, Tensor, Tensor] = ops.evonorm_b_local(x, v, weight, bias, variance, variant, eps)
+        return local
+    planes = ops.evonorm_moments(x, True)
+    batch = shared_batch(_batch_of(planes, x), process_group)
     parameters = _parameters(x, v, weight, bias, planes, batch, variant, eps)
     return ops.evonorm_b_map(x, parameters, variant), planes, batch
 
 
-@torch.library.impl("fastsciml::evonorm_b_backward", ("cpu", "cuda"))
+@torch.library.impl("fastsciml::evonorm_b_backward", "cpu")
 def _backward_kernel(
     dy: Tensor,
     x: Tensor,
@@ -216,6 +236,10 @@ def _backward_kernel(
     process_group: str | None,
 ) -> tuple[Tensor, Tensor]:
     ops = torch.ops.fastsciml
+    if process_group is None or not training:
+        arguments = (dy, x, v, weight, planes, batch, training, variant, eps)
+        local: tuple[Tensor, Tensor] = ops.evonorm_b_local_backward(*arguments)
+        return local
     parameters = _parameters(x, v, weight, None, planes, batch, variant, eps)
     scale, _, left, own, _ = parameters.unbind(1)
     sums = ops.evonorm_b_sums(dy, x, parameters, variant)
@@ -226,13 +250,8 @@ def _backward_kernel(
     if variant == B0 and space == 1:
         linear = torch.zeros_like(linear)  # one position's variance is 0 whatever x; a x + b would leave its rounding
     constant = -linear * planes[:, 0] if variant == B0 else torch.zeros_like(linear)
-    if training:
-        pull = totals[2].clone()
-        if process_group is not None:
-            dist.all_reduce(pull, group=_group(process_group))
-        shared = -scale * pull / (left * count)
-        linear, constant = linear + shared, constant - shared * mean
-    both = torch.cat([parameters, torch.stack([linear, constant], 1)], 1)
+    shared = -scale * shared_pull(totals[2], process_group) / (left * count)
+    both = torch.cat([parameters, torch.stack([linear + shared, constant - shared * mean], 1)], 1)
     dx = ops.evonorm_b_slope(dy, x, both, variant)
     return dx, torch.stack([totals[0], totals[1], -scale[0] * totals[4]])
 
@@ -283,11 +302,15 @@ def _save_again(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]
 def _backward_again(ctx: Any, ddx: Tensor, dgradients: Tensor) -> tuple[Tensor | None, ...]:
     *saved, batch = ctx.saved_tensors
     variant, eps, process_group = ctx.options
-    if process_group is not None:
-        raise NotImplementedError("EvoNorm with statistics shared between processes can be differentiated only once")
-    variance = None if ctx.training else batch[1]
+
+    def definition(x: Tensor, v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        variance = None if ctx.training else batch[1]
+        if ctx.training and process_group is not None:
+            variance = _shared_variance(x, process_group)
+        return evonorm_b_definition(x, v, weight, bias, variance, variant, eps)
+
     gradients = differentiate_twice(
-        lambda x, v, weight, bias: evonorm_b_definition(x, v, weight, bias, variance, variant, eps),
+        definition,
         tuple(saved), ddx, dgradients,
     )  # fmt: skip
     return (*gradients, None, None, None, None, None, None)
