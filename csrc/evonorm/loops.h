@@ -5,10 +5,14 @@
 
 #include <vector>
 
+#include "core/storage.h"
 #include "evonorm/layout.h"
-#include "evonorm/storage.h"
 
 namespace fastsciml::evonorm {
+
+using core::Compute;
+using core::load;
+using core::store;
 
 inline constexpr int64_t kRowLanes = 64;
 inline constexpr int64_t kBlockRows = 32;

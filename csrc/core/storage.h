@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace fastsciml::evonorm {
+namespace fastsciml::core {
 
 struct Float16 {
   uint16_t bits;
@@ -63,4 +63,4 @@ inline void store(Float16& to, float value) {
   to.bits = static_cast<uint16_t>(unsigned_half | (bits >> 16 & 0x8000u));
 }
 
-}  // namespace fastsciml::evonorm
+}  // namespace fastsciml::core
