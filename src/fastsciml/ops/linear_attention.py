@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -36,15 +37,19 @@ def linear_attention_definition(
     the last S, both in q's dtype.
     """
     if cu_seqlens is not None:
-        lengths = cu_seqlens.diff().tolist()
-        pieces = [t.split(lengths, 2) if t is not None else [None] * len(lengths) for t in (q, k, v, log_decay)]
-        states = [None] * len(lengths) if state is None else state.split(1)
         results = [
-            linear_attention_definition(*piece, S, None, causal, scale)  # type: ignore[arg-type]
-            for *piece, S in zip(*pieces, states, strict=True)
+            linear_attention_definition(
+                q[:, :, start:end],
+                k[:, :, start:end],
+                v[:, :, start:end],
+                None if log_decay is None else log_decay[:, :, start:end],
+                None if state is None else state[i : i + 1],
+                causal=causal,
+                scale=scale,
+            )
+            for i, (start, end) in enumerate(pairwise(cu_seqlens.tolist()))
         ]
-        outputs, last = zip(*results, strict=True)
-        return torch.cat(outputs, 2), torch.cat(last)
+        return torch.cat([out for out, _ in results], 2), torch.cat([last for _, last in results])
     k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], 1) for t in (k, v))
     S = q.new_zeros((*q.shape[:2], q.shape[3], v.shape[3])) if state is None else state.to(q.dtype)
     if not causal:
@@ -52,14 +57,15 @@ def linear_attention_definition(
         return scale * (q @ S), S
     log_decay = q.new_zeros(q.shape[:3]) if log_decay is None else log_decay.to(q.dtype)
     outputs = []
-    for q_, k_, v_, a_ in zip(*(t.split(CHUNK, 2) for t in (q, k, v, log_decay)), strict=True):
+    for start in range(0, q.shape[2], CHUNK):
+        q_, k_, v_, a_ = (t[:, :, start : start + CHUNK] for t in (q, k, v, log_decay))
         total = a_.cumsum(-1)
         seen = torch.ones(a_.shape[-1], a_.shape[-1], dtype=torch.bool, device=q.device).tril()
         weights = (total[..., :, None] - total[..., None, :]).masked_fill(~seen, -torch.inf).exp()
         outputs.append(scale * ((q_ @ k_.mT * weights) @ v_ + total.exp()[..., None] * (q_ @ S)))
-        whole = a_.sum(-1, keepdim=True)
+        whole = total[..., -1:]
         S = whole.exp()[..., None] * S + ((whole - total).exp()[..., None] * k_).mT @ v_
-    return torch.cat(outputs, 2), S
+    return torch.cat(outputs, 2) if outputs else q.new_zeros((*q.shape[:3], v.shape[3])), S
 
 
 def linear_attention(
@@ -196,9 +202,10 @@ def _backward_again(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
     *saved, cu_seqlens = ctx.saved_tensors
     real = real_dtype(saved[2])
     with torch.enable_grad():
-        leaves = [None if t is None else t.detach().to(real).requires_grad_() for t in saved]
+        leaves: list[Any] = [None if t is None else t.detach().to(real).requires_grad_() for t in saved]
         dout, dlast, *inputs = leaves
-        outputs = linear_attention_definition(*inputs, cu_seqlens, ctx.causal, ctx.scale)
+        q, k, v, log_decay, state = inputs
+        outputs = linear_attention_definition(q, k, v, log_decay, state, cu_seqlens, ctx.causal, ctx.scale)
         given = [(o, d) for o, d in zip(outputs, (dout, dlast), strict=True) if d is not None and o.requires_grad]
         present = [t for t in inputs if t is not None]
         first = torch.autograd.grad(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -64,7 +66,7 @@ def _check_cu_seqlens(cu_seqlens: Tensor, q: Tensor) -> None:
     if not _can_be_read(cu_seqlens):
         return
     ends = cu_seqlens.tolist()
-    if ends[0] != 0 or ends[-1] != q.shape[2] or any(a > b for a, b in zip(ends, ends[1:], strict=False)):
+    if ends[0] != 0 or ends[-1] != q.shape[2] or any(a > b for a, b in pairwise(ends)):
         raise ValueError(f"cu_seqlens must run from 0 to the length {q.shape[2]} without decreasing, got {ends[:8]}")
 
 
