@@ -9,19 +9,21 @@ import torch
 import typer
 from rich.console import Console
 
-from . import evonorm, model, poisson, report
+from . import attention, evonorm, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
 CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
     "evonorm": evonorm.run,
+    "attention": attention.run,
     "model": model.run,
 }
 # Of the full run and of the quick one.
 SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
+    "attention": (attention.FULL_SIZE, attention.QUICK_SIZE),
     "model": (model.FULL_SIZE, model.QUICK_SIZE),
 }
 

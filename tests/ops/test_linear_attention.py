@@ -1,12 +1,13 @@
 """Linear attention against its definition in float64, and the definition against the recurrence."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from linear_attention_cases import Case, error, with_gradients
 from torch.autograd import gradcheck, gradgradcheck
 
 from fastsciml.ops import linear_attention
-from fastsciml.ops.linear_attention import linear_attention_definition
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 # What a kernel may add to twice the error of plain PyTorch in float32; in float64 that is the reference itself.
@@ -87,7 +88,7 @@ def test_sequences_of_several_lengths_are_separate_sequences(causal, lengths, de
     state = tensors.pop("state")
     ends = case.cu_seqlens.tolist()
     case.cu_seqlens = None
-    for i, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for i, (start, end) in enumerate(pairwise(ends)):
         if start < end:
             piece = {name: tensor[:, :, start:end] for name, tensor in tensors.items()}
             alone, last_alone = case.ours(**piece, state=state[i : i + 1])

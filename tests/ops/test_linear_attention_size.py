@@ -68,7 +68,7 @@ def test_gradients_of_a_million_tokens(device):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 def test_memory_is_the_tensors_and_a_few_states():
-    """Q, k, v, out and their gradients are eight tensors of N d; a state per segment of each of three scans the rest."""
+    """Q, k, v, out and their gradients are eight tensors of N d; the rest is a state per segment of three scans."""
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
