@@ -18,6 +18,12 @@ import triton.language as tl
 
 
 @triton.jit
+def in_real(scale, REAL: tl.constexpr):
+    """A float64 argument, which the interpreter gives as Python's float, without its way over float32."""
+    return (tl.zeros((), tl.float64) + scale).to(REAL)
+
+
+@triton.jit
 def load_sequence(sequences, sequence):
     """Batch, start, length and first chunk of a sequence, from the table [sequences, 4]."""
     row = sequences + sequence * 4
@@ -40,7 +46,7 @@ def states_kernel(
     states, # [chunks, heads, depth, width], if KEEPS: before the chunk, in the order of walking
     last, # as first
     sequences, # [sequences, 4] int64: batch, start, length, first chunk
-    heads, y_heads, z_heads, length, depth, width, y_scale,
+    heads, y_heads, z_heads, length, depth, width, y_scale: tl.float64,
     DECAYED: tl.constexpr, HAS_FIRST: tl.constexpr, KEEPS: tl.constexpr, BACKWARD: tl.constexpr,
     CHUNK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_E: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -78,7 +84,9 @@ def states_kernel(
             left = tl.exp(cumulative) if BACKWARD else tl.exp(total - cumulative)
             keys = keys.to(real) * left[None, :]
             state *= tl.exp(total)
-        state += y_scale * tl.dot(keys.to(DOT), values.to(DOT), out_dtype=real, input_precision=PRECISION)
+        state += in_real(y_scale, real) * tl.dot(
+            keys.to(DOT), values.to(DOT), out_dtype=real, input_precision=PRECISION
+        )
     tl.store(last + unit * depth * width + of_state, state, mask=in_state)
 
 
@@ -94,7 +102,8 @@ def outputs_kernel(
     dots, # [blocks of width, batch, heads, length]: each head's out with dot_with, block by block
     sequences, # [sequences, 4] int64: batch, start, length, first chunk
     chunk_sequences, # [chunks] int64: whose each is
-    batches, heads, x_heads, y_heads, z_heads, dot_heads, length, depth, width, x_scale, y_scale, stride_d, stride_e,
+    batches, heads, x_heads, y_heads, z_heads, dot_heads, length, depth, width,
+    x_scale: tl.float64, y_scale: tl.float64, stride_d, stride_e,
     DECAYED: tl.constexpr, DOTS: tl.constexpr, WHOLE: tl.constexpr, BACKWARD: tl.constexpr,
     CHUNK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_E: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -137,7 +146,7 @@ def outputs_kernel(
                 scores += tl.dot(queries, keys.to(DOT), out_dtype=real, input_precision=PRECISION)
         if not WHOLE:
             seen = row[:, None] <= row[None, :] if BACKWARD else row[:, None] >= row[None, :]
-            scores = tl.where(seen, scores * y_scale, 0.0)
+            scores = tl.where(seen, scores * in_real(y_scale, real), 0.0)
             if DECAYED:
                 of_decay = log_decay + (batch * heads + head) * length + token
                 cumulative, total = cumulative_decay(of_decay, row, inside)
@@ -148,7 +157,7 @@ def outputs_kernel(
                 result *= tl.exp(left)[:, None]
             values = tl.load(of_z + of_out, mask=in_out, other=0.0)
             result += tl.dot(scores.to(DOT), values.to(DOT), out_dtype=real, input_precision=PRECISION)
-        result *= x_scale
+        result *= in_real(x_scale, real)
         if DOTS:
             others = tl.load(
                 dot_with + ((batch * dot_heads + head * dot_heads // heads) * length + token) * width + of_out,

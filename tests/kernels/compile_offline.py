@@ -83,7 +83,7 @@ def attention_type(name, element):
         return "*fp64" if element == "fp64" else "*fp32"
     if name in ("x", "y", "z", "out", "dot_with"):
         return f"*{element}"
-    return "fp32" if name.endswith("scale") else "i32"
+    return "fp64" if name.endswith("scale") else "i32"
 
 
 def report(kernel, constants, options, target, element, argument_type):

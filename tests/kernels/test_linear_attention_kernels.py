@@ -1,7 +1,11 @@
 """The Triton kernels against the operators on the CPU in float64, which tests/ops compares with the definition."""
 
+import sys
+
 import pytest
 import torch
+
+from fastsciml.ops import linear_attention_cuda
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 6e-3, torch.float16: 2e-3}
@@ -98,3 +102,9 @@ def test_a_small_decay_leaves_no_nan(attention):
     )
     gradients = attention.linear_attention_backward(dout.float().to(DEVICE), None, *low, *options)
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_without_triton_a_sentence_names_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastsciml.kernels.linear_attention_launch", None)
+    with pytest.raises(RuntimeError, match=r"linear attention on CUDA tensors needs triton: pip install triton"):
+        linear_attention_cuda.LAUNCHERS["linear_attention"]()
