@@ -9,13 +9,14 @@ import torch
 import typer
 from rich.console import Console
 
-from . import evonorm, gpu, model, poisson, report
+from . import attention, evonorm, gpu, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
 CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
     "evonorm": evonorm.run,
+    "attention": attention.run,
     "model": model.run,
     "gpu": gpu.run,
 }
@@ -23,6 +24,7 @@ CORES: dict[str, Callable[[Settings, Tell], Report]] = {
 SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
+    "attention": (attention.FULL_SIZE, attention.QUICK_SIZE),
     "model": (model.FULL_SIZE, model.QUICK_SIZE),
     "gpu": (gpu.FULL_SIZE, gpu.QUICK_SIZE),
 }

@@ -4,6 +4,7 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "attention/operators.h"
 #include "core/pages.h"
 #include "evonorm/operators.h"
 #include "medium/operators.h"
@@ -110,6 +111,14 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def("evonorm_b_map(Tensor x, Tensor parameters, int variant) -> Tensor");
   library.def("evonorm_b_sums(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
   library.def("evonorm_b_slope(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
+
+  // Attention without softmax, (output, last state); its gradient, (dq, dk, dv, dlog_decay, dstate)
+  library.def(
+      "linear_attention(Tensor q, Tensor k, Tensor v, Tensor? log_decay, Tensor? state, Tensor? cu_seqlens, bool "
+      "causal, float scale) -> (Tensor, Tensor)");
+  library.def(
+      "linear_attention_backward(Tensor dout, Tensor? dlast, Tensor q, Tensor k, Tensor v, Tensor? log_decay, Tensor? "
+      "state, Tensor? cu_seqlens, bool causal, float scale) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
@@ -140,6 +149,8 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("evonorm_b_map", TORCH_BOX(&fastsciml::evonorm::evonorm_b_map));
   library.impl("evonorm_b_sums", TORCH_BOX(&fastsciml::evonorm::evonorm_b_sums));
   library.impl("evonorm_b_slope", TORCH_BOX(&fastsciml::evonorm::evonorm_b_slope));
+  library.impl("linear_attention", TORCH_BOX(&fastsciml::attention::linear_attention));
+  library.impl("linear_attention_backward", TORCH_BOX(&fastsciml::attention::linear_attention_backward));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastsciml, CompositeExplicitAutograd, library) {

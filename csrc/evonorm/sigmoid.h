@@ -1,54 +1,19 @@
 // sigmoid(z) = 1 / (1 + exp(-z)), lane by lane.
 //
-// exp(t) = 2^n exp(r) with n the integer nearest t / ln 2 and r = t - n ln 2, in two parts, |r| <= ln 2 / 2; exp(r) by
-// a polynomial that interpolates at Chebyshev nodes (relative error 2e-9 in float, 4e-20 in double). Relative error of
-// the sigmoid for z >= -87: below 2.5 units in the last place, tried over all floats. Below that it stays at exp(-88),
-// as good as 0. NaN stays NaN.
+// exp as in core/exp.h, on vectors. Relative error of the sigmoid for z >= -87: below 2.5 units in the last place,
+// tried over all floats. Below that it stays at exp(-88), as good as 0. NaN stays NaN.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <type_traits>
 
+#include "core/exp.h"
 #include "evonorm/vector.h"
 
 namespace fastsciml::evonorm {
 
-template <class T>
-struct ExpOf;
-
-template <>
-struct ExpOf<float> {
-  using Bits = uint32_t;
-  static constexpr int kMantissa = 23;
-  static constexpr float kLimit = 87.0f;
-  static constexpr float kToInteger = 0x1.8p23f;  // added to a small number, it leaves the integer in the lowest bits
-  static constexpr float kPerLn2 = 0x1.715476p+0f, kLn2 = 0x1.63p-1f, kLn2Rest = -0x1.bd0106p-13f;
-  static constexpr float kPolynomial[] = {0.00139411190f, 0.00837513475f, 0.0416663528f, 0.166664154f,
-                                          0.500000005f,   1.00000004f,    1.0f};
-};
-
-template <>
-struct ExpOf<double> {
-  using Bits = uint64_t;
-  static constexpr int kMantissa = 52;
-  static constexpr double kLimit = 708.0;
-  static constexpr double kToInteger = 0x1.8p52;
-  static constexpr double kPerLn2 = 0x1.71547652b82fep+0, kLn2 = 0x1.62e42fefap-1, kLn2Rest = 0x1.cf79abc9e3b3ap-40;
-  static constexpr double kPolynomial[] = {2.0921588938971492e-09,
-                                           2.5114882095880340e-08,
-                                           2.7557251877225083e-07,
-                                           2.7557224920652139e-06,
-                                           2.4801587350139931e-05,
-                                           1.9841269909257903e-04,
-                                           1.3888888888871875e-03,
-                                           8.3333333333095080e-03,
-                                           4.1666666666666692e-02,
-                                           1.6666666666666702e-01,
-                                           0.5,
-                                           1.0,
-                                           1.0};
-};
+using core::ExpOf;
 
 // t, but no further from 0 than the limit. In integers: from a choice between floats the compiler makes a case of its
 // own for the limit, whose tiny result it then works out for every vector, and subnormal numbers are a hundred times

@@ -1,5 +1,5 @@
-// Numbers as tensors store them and as the kernels compute with them: float16 and bfloat16 are float in registers.
-// Plain integer arithmetic, the same on every instruction set.
+// Vectors of numbers as tensors store them (core/storage.h), and as the kernels compute with them. Plain integer
+// arithmetic, the same on every instruction set.
 #pragma once
 
 #include <bit>
@@ -9,28 +9,14 @@
 #include <immintrin.h>
 #endif
 
+#include "core/storage.h"
 #include "evonorm/vector.h"
 
 namespace fastsciml::evonorm {
 
-struct Float16 {
-  uint16_t bits;
-};
-
-struct BFloat16 {
-  uint16_t bits;
-};
-
-template <class Stored>
-struct ComputedAs {
-  using type = float;
-};
-template <>
-struct ComputedAs<double> {
-  using type = double;
-};
-template <class Stored>
-using Compute = typename ComputedAs<Stored>::type;
+using core::BFloat16;
+using core::Compute;
+using core::Float16;
 
 using Words = Vector<uint32_t>;
 using Halves = typename VectorOf<uint16_t, kVectorBytes / 2>::type;  // as many as Words

@@ -1,16 +1,19 @@
-// What the EvoNorm operators ask of their tensors, and the way from a dtype to a kernel's type.
+// What the EvoNorm operators ask of their tensors.
 #pragma once
 
 #include <optional>
 
+#include "core/dtypes.h"
 #include "core/tensor.h"
 #include "evonorm/layout.h"
-#include "evonorm/storage.h"
 
 namespace fastsciml::evonorm {
 
+using core::Compute;
+using core::real_type;
 using core::ScalarType;
 using core::Tensor;
+using core::with_stored;
 
 // Throws unless x is a floating [N, C, space...], plain or channels_last.
 Layout layout_of(const Tensor& x, const char* op);
@@ -20,24 +23,5 @@ void check_like(const Tensor& tensor, const Tensor& x, const char* op, const cha
 
 // Throws unless the tensor is contiguous, of the type x is computed in, with so many elements.
 void check_real(const Tensor& tensor, const Tensor& x, int64_t elements, const char* op, const char* name);
-
-inline ScalarType real_type(const Tensor& x) {
-  return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-}
-
-// Calls body with an element of x's type.
-template <class Body>
-auto with_stored(const Tensor& x, Body body) {
-  switch (x.scalar_type()) {
-    case ScalarType::Double:
-      return body(double{});
-    case ScalarType::Half:
-      return body(Float16{});
-    case ScalarType::BFloat16:
-      return body(BFloat16{});
-    default:
-      return body(float{});
-  }
-}
 
 }  // namespace fastsciml::evonorm

@@ -1,46 +1,16 @@
-// A vector register's worth of neighbouring values: every lane belongs to another sequence, so that a transform of W
-// sequences is written like one of a single sequence.
+// Every lane belongs to another sequence, so that a transform of W sequences is written like one of a single sequence.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
+#include "core/lanes.h"
 
 namespace fastsciml::spectral {
 
-#if defined(__AVX512F__)
-inline constexpr int64_t kVectorBytes = 64;
-#elif defined(__AVX2__)
-inline constexpr int64_t kVectorBytes = 32;
-#else
-inline constexpr int64_t kVectorBytes = 16;
-#endif
-
-template <class T>
-struct LanesOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
-};
-template <class T>
-using Lanes = typename LanesOf<T>::type;
-
-template <class T>
-inline constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
-
-template <class T>
-inline Lanes<T> load(const T* from) {
-  Lanes<T> lanes;
-  std::memcpy(&lanes, from, sizeof lanes);
-  return lanes;
-}
-
-template <class T>
-inline void store(T* to, Lanes<T> lanes) {
-  std::memcpy(to, &lanes, sizeof lanes);
-}
-
-template <class T>
-constexpr int64_t round_up_to_lanes(int64_t n) {
-  return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
-}
+using core::kLanes;
+using core::Lanes;
+using core::load;
+using core::round_up_to_lanes;
+using core::store;
+using core::transpose;
 
 template <class T>
 struct Complex {
@@ -64,34 +34,5 @@ struct Rows {
   Rows from(int64_t first, int64_t step) const { return {base + first * stride, step * stride}; }
   Rows reversed(int64_t n) const { return from(n - 1, -1); }
 };
-
-// The square of W rows of W values at from + i from_stride, transposed, to `to` + i to_stride.
-template <class T>
-inline void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
-  constexpr int64_t W = kLanes<T>;
-  Lanes<T> a[W], b[W];
-  for (int64_t i = 0; i < W; ++i) a[i] = load(from + i * from_stride);
-  // log2(W) perfect shuffles of the W^2 values turn their index' halves around.
-  for (int64_t step = 1; step < W; step *= 2) {
-    for (int64_t i = 0; i < W / 2; ++i) {
-      const Lanes<T> x = a[i], y = a[i + W / 2];
-      if constexpr (W == 2) {
-        b[2 * i] = __builtin_shufflevector(x, y, 0, 2);
-        b[2 * i + 1] = __builtin_shufflevector(x, y, 1, 3);
-      } else if constexpr (W == 4) {
-        b[2 * i] = __builtin_shufflevector(x, y, 0, 4, 1, 5);
-        b[2 * i + 1] = __builtin_shufflevector(x, y, 2, 6, 3, 7);
-      } else if constexpr (W == 8) {
-        b[2 * i] = __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11);
-        b[2 * i + 1] = __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15);
-      } else {
-        b[2 * i] = __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        b[2 * i + 1] = __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      }
-    }
-    for (int64_t i = 0; i < W; ++i) a[i] = b[i];
-  }
-  for (int64_t i = 0; i < W; ++i) store(to + i * to_stride, a[i]);
-}
 
 }  // namespace fastsciml::spectral

@@ -9,14 +9,11 @@ import subprocess
 import tempfile
 
 import triton
-from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages
+import triton.language as tl
+from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages, linear_attention
 from fastsciml.kernels.evonorm_moments import moments_kernel
-from fastsciml.kernels.evonorm_tiles import (
-    held_group,
-    merged_channels,
-    next_power_of_2,
-    stage,
-)
+from fastsciml.kernels.evonorm_tiles import held_group, merged_channels, next_power_of_2, stage
+from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
@@ -28,9 +25,18 @@ INTEGERS = (
     "n",
 )  # fmt: skip
 NUMBERS = {"EPS": 1e-5, "CENTRED": True}
+# Of linear attention: float32 whatever the tensors are (float64 for float64), and tables.
+REAL_OF_ATTENTION = ("log_decay", "first", "states", "last", "before", "after", "dots", "q_dots", "k_dots")
+TABLES = ("sequences", "chunk_sequences")
+OPERANDS = {
+    "bfloat16": ("bf16", tl.bfloat16, "ieee"),
+    "float16": ("fp16", tl.float32, "tf32"),
+    "float32": ("fp32", tl.float32, "ieee"),
+    "float64": ("fp64", tl.float64, "ieee"),
+}
 
 
-def cases():
+def evonorm_cases():
     """Kernel, constants, warps: the largest held groups, the stages in both layouts."""
     for kernel in (evonorm_s.forward_kernel, evonorm_s.backward_kernel):
         for channels, positions in ((1, 8192), (4, 2048), (8, 512), (16, 256), (16, 64), (64, 64), (4096, 1)):
@@ -60,17 +66,46 @@ def placed(tiles, interleaved):
     return units | {"BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
 
 
-def argument_type(name, element):
+def attention_cases():
+    """Kernel, constants, tiles' options, element: every dtype, both directions, with decay and without, the whole."""
+    flags = [(True, True, False), (True, False, False), (False, False, False), (False, False, True)]
+    for dtype, (element, dot, precision) in OPERANDS.items():
+        for decayed, backward, whole in flags:
+            of_states = {"HAS_FIRST": not whole, "KEEPS": not whole}
+            of_outputs = {"DOTS": decayed, "WHOLE": whole}
+            for kernel, tiles, more in (
+                (linear_attention.states_kernel, STATES[dtype], of_states),
+                (linear_attention.outputs_kernel, (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype], of_outputs),
+            ):
+                constants = {"CHUNK": tiles.chunk, "BLOCK_D": tiles.depth, "BLOCK_E": tiles.width, "DOT": dot,
+                             "PRECISION": precision, "DECAYED": decayed, "BACKWARD": backward}  # fmt: skip
+                yield kernel, constants | more, {"num_warps": tiles.warps, "num_stages": tiles.stages}, element
+        if element in ("fp32", "fp64"):
+            constants = {"CHUNK": STATES[dtype].chunk, "BLOCK": 1024}
+            yield linear_attention.decay_gradient_kernel, constants, {"num_warps": 4}, element
+
+
+def evonorm_type(name, element):
     if name in INTEGERS:
         return "i32"
     return f"*{element}" if name in ELEMENTS else "*fp32"
 
 
-def report(kernel, constants, warps, target, element):
+def attention_type(name, element):
+    if name in TABLES:
+        return "*i64"
+    if name in REAL_OF_ATTENTION:
+        return "*fp64" if element == "fp64" else "*fp32"
+    if name in ("x", "y", "z", "out", "dot_with"):
+        return f"*{element}"
+    return "fp64" if name.endswith("scale") else "i32"
+
+
+def report(kernel, constants, options, target, element, argument_type):
     constants = constants | {name: value for name, value in NUMBERS.items() if name in kernel.arg_names}
     signature = {name: "constexpr" if name in constants else argument_type(name, element) for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", target, 32), options={"num_warps": warps})
+    compiled = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
     architecture = re.search(r"\.target (sm_\w+)", compiled.asm["ptx"]).group(1)
     with tempfile.NamedTemporaryFile(suffix=".ptx", mode="w") as file:
         file.write(compiled.asm["ptx"])
@@ -80,11 +115,14 @@ def report(kernel, constants, warps, target, element):
         assert done.returncode == 0, done.stderr
     stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr).groups()
     registers = int(re.search(r"Used (\d+) registers", done.stderr).group(1))
-    return {"spilled": int(stores) + int(loads), "registers": registers, "threads": 32 * warps}
+    return {"spilled": int(stores) + int(loads), "registers": registers, "threads": 32 * options["num_warps"]}
 
 
 if __name__ == "__main__":
-    for kernel, constants, warps in cases():
+    cases = [(*case, {"num_warps": warps}, "fp32", evonorm_type) for *case, warps in evonorm_cases()]
+    cases += [(*case, attention_type) for case in attention_cases()]
+    for kernel, constants, options, element, argument_type in cases:
         for target in TARGETS:
-            about = {"kernel": kernel.fn.__name__, "target": target, **constants}
-            print(json.dumps(about | report(kernel, constants, warps, target, "fp32")), flush=True)
+            about = {"kernel": kernel.fn.__name__, "target": target, "element": element}
+            about |= {name: str(value) for name, value in constants.items()}
+            print(json.dumps(about | report(kernel, constants, options, target, element, argument_type)), flush=True)

@@ -6,10 +6,12 @@ from fastsciml.ops.conjugate_direction import (
     conjugate_line_search,
 )
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
-from fastsciml.ops.evonorm_cuda import IMPLEMENTATIONS as _IMPLEMENTATIONS
+from fastsciml.ops.evonorm_cuda import IMPLEMENTATIONS as _EVONORM
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.full_multigrid import full_multigrid
+from fastsciml.ops.linear_attention import linear_attention
+from fastsciml.ops.linear_attention_cuda import LAUNCHERS as _LINEAR_ATTENTION_LAUNCHERS
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
@@ -32,6 +34,7 @@ __all__ = [
     "full_multigrid",
     "is_fast",
     "join_rows",
+    "linear_attention",
     "multigrid_v_cycle",
     "multigrid_workspace",
     "poisson_apply",
@@ -39,4 +42,4 @@ __all__ = [
     "split_rows",
 ]
 
-del _IMPLEMENTATIONS
+del _EVONORM, _LINEAR_ATTENTION_LAUNCHERS

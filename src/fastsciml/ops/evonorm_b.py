@@ -171,9 +171,14 @@ def _merged(mean: Tensor, variance: Tensor, count: Tensor) -> Tensor:
 def _shared_variance(x: Tensor, process_group: str) -> Tensor:
     """[C], that of the batches of all processes; its gradient goes to every one of them."""
     planes, group = x.reshape(*x.shape[:2], -1), _group(process_group)
-    whole = all_reduce(planes.new_tensor(float(planes.shape[0] * planes.shape[2])), group=group)
-    mean = all_reduce(planes.sum((0, 2)), group=group) / whole
-    return all_reduce((planes - mean[:, None]).square().sum((0, 2)), group=group) / whole
+
+    def over_processes(part: Tensor) -> Tensor:
+        whole: Tensor = all_reduce(part, group=group)  # type: ignore[no-untyped-call]
+        return whole
+
+    count = over_processes(planes.new_tensor(float(planes.shape[0] * planes.shape[2])))
+    mean = over_processes(planes.sum((0, 2))) / count
+    return over_processes((planes - mean[:, None]).square().sum((0, 2))) / count
 
 
 def _group(name: str) -> Any:
