@@ -29,6 +29,8 @@ def block_at(
 @triton.jit
 def of_channel(values, c, known, otherwise: tl.constexpr, real: tl.constexpr):
     """Parameters [BLOCK_C, 1]; None stands for `otherwise`."""
-    if values is None:
-        return tl.full(c.shape, otherwise, real)[:, None]
-    return tl.load(values + c, mask=known, other=0.0).to(real)[:, None]
+    if values is None:  # compiled away; but what follows a return is compiled
+        result = tl.full(c.shape, otherwise, real)
+    else:
+        result = tl.load(values + c, mask=known, other=0.0).to(real)
+    return result[:, None]

@@ -37,7 +37,7 @@ OUTPUTS = {
     "float64": Tiles(32, 16, 16, 4, 1),
 }
 # With decay, which takes registers for the weights of pairs.
-DECAYED_OUTPUTS = OUTPUTS | {"bfloat16": Tiles(64, 16, 32, 8, 1)}
+DECAYED_OUTPUTS = OUTPUTS | {"bfloat16": Tiles(64, 16, 32, 8, 1), "float16": Tiles(64, 16, 32, 8, 1)}
 
 
 def fitted(tiles: Tiles, depth: int, width: int) -> Tiles:

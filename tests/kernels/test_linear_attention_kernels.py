@@ -8,7 +8,10 @@ import torch
 from fastsciml.ops import linear_attention_cuda
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 6e-3, torch.float16: 2e-3}
+# A device multiplies scores and states as bfloat16, too, whose unit is 2^-8; the interpreter keeps them in float32.
+# Measured on an H200: up to 1.6e-2.
+BFLOAT16 = 2.5e-2 if torch.cuda.is_available() else 6e-3
+TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: BFLOAT16, torch.float16: 2e-3}
 # batch, heads, heads of k and v, length, width of q and k, width of v
 SHAPES = [(1, 2, 2, 1, 16, 16), (2, 4, 2, 63, 20, 33), (1, 3, 1, 130, 64, 64), (1, 2, 2, 100, 128, 7)]
 LARGE = [(1, 1, 1, 70, 256, 256), (2, 2, 2, 2200, 16, 16)]
