@@ -13,9 +13,9 @@ DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 # What a kernel may add to twice the error of plain PyTorch in float32; in float64 that is the reference itself.
 ROUNDING = {torch.float32: 5e-7, torch.float64: 1e-13, torch.bfloat16: 3e-3, torch.float16: 4e-4}
 # On a GPU, scores and states are rounded to bfloat16, and float16 is multiplied as TF32.
-ROUNDING_ON_CUDA = ROUNDING | {torch.bfloat16: 6e-3, torch.float16: 2e-3}
+ROUNDING_ON_CUDA = ROUNDING | {torch.bfloat16: 2.5e-2, torch.float16: 2e-3}
 # The decay's gradient is a difference of sums that are made in two different ways, so rounding does not cancel.
-DIFFERENCE = 4e-6
+DIFFERENCE = 8e-6
 LENGTHS = [1, 63, 100, 2000]
 
 
