@@ -9,14 +9,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from .measure import DisagreementError
-from .poisson_problems import Problem
+from .poisson_problems import Outcome, Problem
+
+T = TypeVar("T")
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 WHOLE_MACHINE = Path("/proc/meminfo")
@@ -35,14 +39,27 @@ def peak_increase(problem: Problem, tolerance: float, threads: int) -> int:
         np.save(folder / "solid.npy", problem.solid if problem.solid is not None else np.zeros(0, dtype=bool))
         options = {"boundary": problem.boundary, "tolerance": tolerance, "threads": threads}
         (folder / "options.json").write_text(json.dumps(options))
-        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        child = subprocess.run(
-            [sys.executable, "-m", "bench.memory", str(folder)],
-            env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return int(in_a_process("bench.memory", str(folder)))
+
+
+def in_a_process(module: str, *arguments: str) -> float:
+    """The number that `python -m MODULE ARGUMENTS` prints."""
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command, environment = [sys.executable, "-m", module, *arguments], os.environ | {"PYTHONPATH": path}
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise DisagreementError(f"the process that measures memory failed: {child.stderr.strip()[-300:]}")
-    return int(child.stdout)
+    return float(child.stdout)
+
+
+def growth(run: Callable[[], T]) -> tuple[T, int]:
+    """What `run` returns, and the bytes by which the resident set grew at most."""
+    before = resident("VmRSS")
+    # Forget the peak of the imports; where that is refused, the result can only come out larger.
+    if os.access(RESET, os.W_OK):
+        RESET.write_text("5")
+    result = run()
+    return result, resident("VmHWM") - before
 
 
 def _measure(folder: Path) -> int:
@@ -50,16 +67,15 @@ def _measure(folder: Path) -> int:
     boundary = tuple((lower, upper) for lower, upper in options["boundary"])
     torch.set_num_threads(options["threads"])
     _load_everything(boundary)
-    before = resident("VmRSS")
-    # Forget the peak of the imports; where that is refused, the result can only come out larger.
-    if os.access(RESET, os.W_OK):
-        RESET.write_text("5")
-    rhs, solid = np.load(folder / "rhs.npy"), np.load(folder / "solid.npy")
-    problem = Problem(rhs, boundary, solid if solid.size else None)
-    outcome = problem.solve(options["tolerance"])
-    peak = resident("VmHWM")
+
+    def solve() -> tuple[Problem, Outcome]:
+        rhs, solid = np.load(folder / "rhs.npy"), np.load(folder / "solid.npy")
+        problem = Problem(rhs, boundary, solid if solid.size else None)
+        return problem, problem.solve(options["tolerance"])
+
+    (problem, outcome), increase = growth(solve)
     problem.check("fastsciml", outcome.u, options["tolerance"])
-    return peak - before
+    return increase
 
 
 def _load_everything(boundary: tuple[tuple[str, str], ...]) -> None:

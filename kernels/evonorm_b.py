@@ -93,7 +93,7 @@ def map_kernel(
     scale, shift = of_channel(weight, c, known, 1, real), of_channel(bias, c, known, 0, real)
     gate = of_channel(v, c, known, 1, real)
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         result = forward(values, scale, shift, left, own, gate, VARIANT)
@@ -125,7 +125,7 @@ def sums_kernel(
     of_own = tl.zeros((BLOCK_C,), real)
     of_v = tl.zeros((BLOCK_C,), real)
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         grads = tl.load(dy + n * channels * space + offsets, mask=inside, other=0.0).to(real)
@@ -205,7 +205,7 @@ def slope_kernel(
         linear += shared
         constant -= shared * tl.load(batch + c, mask=known, other=0.0)[:, None]
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         grads = tl.load(dy + n * channels * space + offsets, mask=inside, other=0.0).to(real)

@@ -7,10 +7,8 @@ import triton
 from fastsciml.kernels import evonorm_b as stages
 from fastsciml.kernels.evonorm_extents import Extents
 from fastsciml.kernels.evonorm_s_launch import channel_moments
-from fastsciml.kernels.evonorm_tiles import next_power_of_2
+from fastsciml.kernels.evonorm_tiles import summed_block
 from torch import Tensor
-
-MOST_SAMPLES, MOST_CHANNELS = 32, 32  # of which a program adds up partial results at a time
 
 
 def statistics(x: Tensor, variance: Tensor | None, centred: bool) -> tuple[Tensor, Tensor]:
@@ -20,7 +18,7 @@ def statistics(x: Tensor, variance: Tensor | None, centred: bool) -> tuple[Tenso
     partials = channel_moments(x, extents, cut, centred)
     planes = partials.new_empty((extents.samples, 2, extents.channels))
     batch = partials.new_empty((3, extents.channels))
-    block_samples, block_channels = _blocks(extents)
+    block_samples, block_channels = summed_block(extents.samples, extents.channels)
     stages.batch_kernel[(triton.cdiv(extents.channels, block_channels),)](
         partials, variance, planes, batch, extents.samples, extents.channels, extents.space, cut.chunks,
         CHUNK=cut.chunk_positions, BLOCK_N=block_samples, BLOCK_C=block_channels,
@@ -66,7 +64,7 @@ def sums(
         EPS=eps, VARIANT=variant, **extents.constants(cut),
     )  # fmt: skip
     own, totals = planes.new_empty((extents.samples, extents.channels)), planes.new_empty((4, extents.channels))
-    block_samples, block_channels = _blocks(extents)
+    block_samples, block_channels = summed_block(extents.samples, extents.channels)
     stages.totals_kernel[(triton.cdiv(extents.channels, block_channels), 5)](
         partials, weight, own, totals, extents.samples, extents.channels, cut.chunks,
         BLOCK_N=block_samples, BLOCK_C=block_channels,
@@ -94,7 +92,3 @@ def slope(
         EPS=eps, VARIANT=variant, **extents.constants(cut),
     )  # fmt: skip
     return dx
-
-
-def _blocks(extents: Extents) -> tuple[int, int]:
-    return min(next_power_of_2(extents.samples), MOST_SAMPLES), min(next_power_of_2(extents.channels), MOST_CHANNELS)

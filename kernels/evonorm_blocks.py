@@ -11,7 +11,7 @@ import triton.language as tl
 
 @triton.jit
 def block_at(
-    channel, position, end_channel, end_position, channels, space,
+    channel, position, end_channel, channels, space,
     INTERLEAVED: tl.constexpr, WIDE: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_S: tl.constexpr,
 ):  # fmt: skip
     """Channels, offsets in the sample and mask of a block. WIDE: a sample has more elements than 32 bits count."""
@@ -23,7 +23,7 @@ def block_at(
     step_c = 1 if INTERLEAVED else space
     step_s = channels if INTERLEAVED else 1
     offsets = wide_c[:, None] * step_c + wide_s[None, :] * step_s
-    return c, offsets, (c < end_channel)[:, None] & (s < end_position)[None, :]
+    return c, offsets, (c < end_channel)[:, None] & (s < space)[None, :]
 
 
 @triton.jit

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from fastsciml.kernels.evonorm_tiles import Held, Stage, stage
 from torch import Tensor
 
@@ -62,7 +61,3 @@ class Extents:
 
 def _unit(extent: int) -> int:
     return min(MOST_UNIT, extent & -extent)
-
-
-def real_dtype(x: Tensor) -> torch.dtype:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32

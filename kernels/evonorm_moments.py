@@ -27,7 +27,7 @@ def moments_kernel(
     for step in range(STEPS):
         position = (chunk * STEPS + step) * BLOCK_S
         if position < space:
-            _c, offsets, inside = block_at(first, position, channels, space, channels, space,
+            _c, offsets, inside = block_at(first, position, channels, channels, space,
                                           INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
             block = tl.load(x + offsets, mask=inside, other=0.0).to(real)
             more = tl.minimum(space - position, BLOCK_S).to(real)

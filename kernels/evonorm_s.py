@@ -37,7 +37,7 @@ def forward_kernel(
     real: tl.constexpr = statistics.dtype.element_ty
     channels, group_channels, space = channel_units * UNIT_C, group_units * UNIT_C, space_units * UNIT_S
     first = group * group_channels
-    c, offsets, inside = block_at(first, 0, first + group_channels, space, channels, space,
+    c, offsets, inside = block_at(first, 0, first + group_channels, channels, space,
                                   INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
     known = c < first + group_channels
     values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
@@ -65,7 +65,7 @@ def backward_kernel(
     real: tl.constexpr = statistics.dtype.element_ty
     channels, group_channels, space = channel_units * UNIT_C, group_units * UNIT_C, space_units * UNIT_S
     first = group * group_channels
-    c, offsets, inside = block_at(first, 0, first + group_channels, space, channels, space,
+    c, offsets, inside = block_at(first, 0, first + group_channels, channels, space,
                                   INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
     known = c < first + group_channels
     mean = tl.load(statistics + (n * groups + group) * 2)

@@ -6,9 +6,10 @@ import torch
 import triton
 from fastsciml.kernels import evonorm_s as held_groups
 from fastsciml.kernels import evonorm_s_stages as stages
-from fastsciml.kernels.evonorm_extents import Extents, real_dtype
+from fastsciml.kernels.dtypes import real_dtype
+from fastsciml.kernels.evonorm_extents import Extents
 from fastsciml.kernels.evonorm_moments import moments_kernel
-from fastsciml.kernels.evonorm_tiles import Stage, held_group, merged_channels, next_power_of_2
+from fastsciml.kernels.evonorm_tiles import Stage, held_group, merged_channels, next_power_of_2, summed_block
 from torch import Tensor
 
 
@@ -110,7 +111,7 @@ def _backward_by_stages(
 def _gradients(sums: Tensor, weight: Tensor | None) -> Tensor:
     samples, _, channels = sums.shape
     out = sums.new_empty((3, channels))
-    block_samples, block_channels = min(next_power_of_2(samples), 32), min(next_power_of_2(channels), 32)
+    block_samples, block_channels = summed_block(samples, channels)
     stages.gradients_kernel[(triton.cdiv(channels, block_channels), 3)](
         sums, weight, out, samples, channels, BLOCK_N=block_samples, BLOCK_C=block_channels
     )

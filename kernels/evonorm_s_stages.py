@@ -59,7 +59,7 @@ def map_kernel(
     scale, shift = of_channel(weight, c, known, 1, real) * r, of_channel(bias, c, known, 0, real)
     gate = of_channel(v, c, known, 1, real)
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         result = gate_forward(values, scale, shift, gate)
@@ -85,7 +85,7 @@ def sums_kernel(
     of_u = tl.zeros((BLOCK_C,), real)
     of_v = tl.zeros((BLOCK_C,), real)
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         grads = tl.load(dy + n * channels * space + offsets, mask=inside, other=0.0).to(real)
@@ -158,7 +158,7 @@ def slope_kernel(
     a = tl.load(linear + group, mask=known, other=0.0)[:, None]
     scale, gate = of_channel(weight, c, known, 1, real) * r, of_channel(v, c, known, 1, real)
     for step in range(STEPS):
-        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, space, channels, space,
+        _c, offsets, inside = block_at(first, (chunk * STEPS + step) * BLOCK_S, channels, channels, space,
                                       INTERLEAVED, WIDE, BLOCK_C, BLOCK_S)  # fmt: skip
         values = tl.load(x + n * channels * space + offsets, mask=inside, other=0.0).to(real)
         grads = tl.load(dy + n * channels * space + offsets, mask=inside, other=0.0).to(real)

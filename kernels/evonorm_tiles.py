@@ -37,6 +37,7 @@ SECTOR_BYTES = 32
 STAGE_ELEMENTS, STAGE_CHANNELS, STAGE_ELEMENTS_PER_WARP = 2048, 64, 512
 ENOUGH_PROGRAMS, MOST_CHUNKS = 1024, 64
 MERGED_ELEMENTS = 1024  # partial results that a program merges at a time
+MOST_SUMMED = 32  # samples, and channels of each, that a program adds up at a time
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ def stage(samples: int, channels: int, space: int, interleaved: bool) -> Stage:
     chunks = min(blocks, max(1, ENOUGH_PROGRAMS // programs), MOST_CHUNKS)
     steps = next_power_of_2(-(-blocks // chunks))
     return Stage(block_channels, positions, steps, -(-blocks // steps))
+
+
+def summed_block(samples: int, channels: int) -> tuple[int, int]:
+    """Samples and channels that a program adds up at a time."""
+    return min(next_power_of_2(samples), MOST_SUMMED), min(next_power_of_2(channels), MOST_SUMMED)
 
 
 def merged_channels(channels: int, chunks: int) -> int:

@@ -11,6 +11,7 @@ import torch
 import triton
 import triton.language as tl
 from fastsciml.kernels import linear_attention as kernels
+from fastsciml.kernels.dtypes import real_dtype
 from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, PIECE, STATES, Tiles, fitted
 from torch import Tensor
 
@@ -120,7 +121,7 @@ def linear_attention_backward(
     )  # fmt: skip
     _outputs(sequences, heads, (k, q, dout), log_decay, after, (1.0, scale), dv, whole=whole, backward=True)
     if log_decay is None or q_dots is None or k_dots is None:
-        return dq, dk, dv, q.new_empty((0,), dtype=_real(q)), dstate
+        return dq, dk, dv, q.new_empty((0,), dtype=real_dtype(q)), dstate
     dlog_decay = torch.empty_like(log_decay)
     kernels.decay_gradient_kernel[(sequences.chunks * heads,)](
         before, last, after, q_dots, k_dots, dlog_decay, sequences.table, sequences.chunk_sequences,
@@ -144,7 +145,7 @@ def _states(
     """The states that the chunks begin with (in the order of walking), and those at the end."""
     depth, width = y.shape[3], z.shape[3]
     tiles = fitted(_tiles(STATES, y), depth, width)
-    last = y.new_empty((sequences.count, heads, depth, width), dtype=_real(y))
+    last = y.new_empty((sequences.count, heads, depth, width), dtype=real_dtype(y))
     states = last.new_empty((sequences.chunks if keeps else 0, heads, depth, width))
     dot, precision = OPERANDS[y.dtype]
     blocks = triton.cdiv(depth, tiles.depth) * triton.cdiv(width, tiles.width)
@@ -206,7 +207,3 @@ def _outputs(
 
 def _tiles(tiles: dict[str, Tiles], tensor: Tensor) -> Tiles:
     return tiles[str(tensor.dtype).removeprefix("torch.")]
-
-
-def _real(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32

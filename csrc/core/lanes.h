@@ -14,9 +14,9 @@ inline constexpr int64_t kVectorBytes = 32;
 inline constexpr int64_t kVectorBytes = 16;
 #endif
 
-template <class T>
+template <class T, int64_t kBytes = kVectorBytes>
 struct LanesOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T type __attribute__((vector_size(kBytes)));
 };
 template <class T>
 using Lanes = typename LanesOf<T>::type;

@@ -196,10 +196,6 @@ struct Local {
   }
 };
 
-void check_channels(const std::optional<Tensor>& tensor, const Tensor& x, const char* op, const char* name) {
-  if (tensor) check_real(*tensor, x, x.size(1), op, name);
-}
-
 }  // namespace
 
 std::tuple<Tensor, Tensor, Tensor> evonorm_b_local(Tensor x, std::optional<Tensor> v, std::optional<Tensor> weight,

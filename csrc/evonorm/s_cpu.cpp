@@ -265,10 +265,6 @@ Groups groups_of(const Tensor& x, int64_t groups, const char* op) {
   return {layout, groups};
 }
 
-void check_channels(const std::optional<Tensor>& tensor, const Tensor& x, const char* op, const char* name) {
-  if (tensor) check_real(*tensor, x, x.size(1), op, name);
-}
-
 }  // namespace
 
 std::tuple<Tensor, Tensor> evonorm_s(Tensor x, std::optional<Tensor> v, std::optional<Tensor> weight,

@@ -19,7 +19,7 @@ using core::Compute;
 using core::Float16;
 
 using Words = Vector<uint32_t>;
-using Halves = typename VectorOf<uint16_t, kVectorBytes / 2>::type;  // as many as Words
+using Halves = typename core::LanesOf<uint16_t, kVectorBytes / 2>::type;  // as many as Words
 
 template <class V>
 [[gnu::always_inline]] inline V read(const void* from) {

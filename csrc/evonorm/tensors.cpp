@@ -53,4 +53,8 @@ void check_real(const Tensor& tensor, const Tensor& x, int64_t elements, const c
   STD_TORCH_CHECK(tensor.numel() == elements, op, ": ", name, " must have ", elements, " elements");
 }
 
+void check_channels(const std::optional<Tensor>& tensor, const Tensor& x, const char* op, const char* name) {
+  if (tensor) check_real(*tensor, x, x.size(1), op, name);
+}
+
 }  // namespace fastsciml::evonorm

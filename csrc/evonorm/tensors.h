@@ -24,4 +24,7 @@ void check_like(const Tensor& tensor, const Tensor& x, const char* op, const cha
 // Throws unless the tensor is contiguous, of the type x is computed in, with so many elements.
 void check_real(const Tensor& tensor, const Tensor& x, int64_t elements, const char* op, const char* name);
 
+// The same of a parameter, which has an entry for each of x's channels, or is absent.
+void check_channels(const std::optional<Tensor>& tensor, const Tensor& x, const char* op, const char* name);
+
 }  // namespace fastsciml::evonorm

@@ -1,30 +1,20 @@
-// The processor's vector of T, by GCC's vector extension: +, *, < and ?: work lane by lane, and a scalar counts as a
-// vector of itself.
+// What EvoNorm does with vectors of T (core/lanes.h) beside their arithmetic, by GCC's vector extension: +, *, < and ?:
+// work lane by lane, and a scalar counts as a vector of itself.
 #pragma once
 
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "core/lanes.h"
+
 namespace fastsciml::evonorm {
 
-#if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32;
-#else
-inline constexpr int kVectorBytes = 16;
-#endif
+using core::kLanes;
+using core::kVectorBytes;
 
 template <class T>
-inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
-
-template <class T, int kBytes = kVectorBytes>
-struct VectorOf {
-  using type [[gnu::vector_size(kBytes)]] = T;
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
+using Vector = core::Lanes<T>;
 
 template <class V>
 using Lane = std::remove_cvref_t<decltype(std::declval<V>()[0])>;
@@ -44,8 +34,8 @@ template <class V>
 }
 
 // By halves, not in order.
-template <class T, int kBytes = kVectorBytes>
-[[gnu::always_inline]] inline T sum_of_lanes(typename VectorOf<T, kBytes>::type vector) {
+template <class T, int64_t kBytes = kVectorBytes>
+[[gnu::always_inline]] inline T sum_of_lanes(typename core::LanesOf<T, kBytes>::type vector) {
   constexpr int half = kBytes / 2 / static_cast<int>(sizeof(T));
   if constexpr (half == 1) {
     return vector[0] + vector[1];

@@ -110,4 +110,4 @@ def test_a_small_decay_leaves_no_nan(attention):
 def test_without_triton_a_sentence_names_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastsciml.kernels.linear_attention_launch", None)
     with pytest.raises(RuntimeError, match=r"linear attention on CUDA tensors needs triton: pip install triton"):
-        linear_attention_cuda.LAUNCHERS["linear_attention"]()
+        linear_attention_cuda.linear_attention()

@@ -223,7 +223,7 @@ def test_a_device_without_kernels_goes_by_the_definition(causal, monkeypatch):
     case = Case(causal=causal, dtype=torch.float32)
     tensors = case.tensors()
     expected = case.ours(**tensors)
-    monkeypatch.setattr("fastsciml.ops.linear_attention_inputs.KERNEL_DEVICES", ())
+    monkeypatch.setattr("fastsciml.ops.triton_kernels.KERNEL_DEVICES", ())
     torch.testing.assert_close(case.ours(**tensors), expected)
 
 

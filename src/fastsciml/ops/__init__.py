@@ -11,7 +11,7 @@ from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.full_multigrid import full_multigrid
 from fastsciml.ops.linear_attention import linear_attention
-from fastsciml.ops.linear_attention_cuda import LAUNCHERS as _LINEAR_ATTENTION_LAUNCHERS
+from fastsciml.ops.linear_attention_cuda import IMPLEMENTATIONS as _LINEAR_ATTENTION
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
@@ -42,4 +42,4 @@ __all__ = [
     "split_rows",
 ]
 
-del _EVONORM, _LINEAR_ATTENTION_LAUNCHERS
+del _EVONORM, _LINEAR_ATTENTION

@@ -10,16 +10,16 @@ from torch import distributed as dist
 from torch.distributed import distributed_c10d
 from torch.distributed.nn.functional import all_reduce
 
+from fastsciml.kernels.dtypes import real_dtype
 from fastsciml.ops.evonorm_inputs import (
     check_input,
     dense,
-    has_kernel,
     laid_out_like,
     per_channel,
     real,
-    real_dtype,
 )
 from fastsciml.ops.evonorm_s import differentiate_twice
+from fastsciml.ops.triton_kernels import has_kernel
 
 B0, B1, B2 = range(3)
 

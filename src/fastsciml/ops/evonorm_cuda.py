@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastsciml.ops.evonorm_b import B0, shared_batch, shared_pull
-
-
-def _kernels(name: str) -> Any:
-    try:
-        return import_module(f"fastsciml.kernels.{name}")
-    except ImportError as error:
-        raise RuntimeError("EvoNorm on CUDA tensors needs triton: pip install triton") from error
+from fastsciml.ops.triton_kernels import triton_kernels
 
 
 def evonorm_s(*arguments: Any) -> tuple[Tensor, Tensor]:
-    y, statistics = _kernels("evonorm_s_launch").evonorm_s(*arguments)
+    y, statistics = triton_kernels("evonorm_s_launch", "EvoNorm").evonorm_s(*arguments)
     return y, statistics
 
 
 def evonorm_s_backward(*arguments: Any) -> tuple[Tensor, Tensor]:
-    dx, gradients = _kernels("evonorm_s_launch").evonorm_s_backward(*arguments)
+    dx, gradients = triton_kernels("evonorm_s_launch", "EvoNorm").evonorm_s_backward(*arguments)
     return dx, gradients
 
 
@@ -38,7 +31,7 @@ def evonorm_b(
     eps: float,
     process_group: str | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    kernels = _kernels("evonorm_b_launch")
+    kernels = triton_kernels("evonorm_b_launch", "EvoNorm")
     # In evaluation B1 and B2 need their mean of squares alone, which an infinity in x does not turn into NaN.
     planes, batch = kernels.statistics(x, variance, variance is None or variant == B0)
     if variance is None and process_group is not None:
@@ -58,7 +51,7 @@ def evonorm_b_backward(
     eps: float,
     process_group: str | None,
 ) -> tuple[Tensor, Tensor]:
-    kernels = _kernels("evonorm_b_launch")
+    kernels = triton_kernels("evonorm_b_launch", "EvoNorm")
     own, totals = kernels.sums(dy, x, v, weight, planes, batch, variant, eps)
     pull = None
     if training:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-KERNEL_DEVICES = ("cpu", "cuda", "meta")
-KERNEL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+from fastsciml.kernels.dtypes import real_dtype
 
 
 def check_input(x: Tensor, channel_tensors: dict[str, Tensor | None]) -> None:
@@ -24,16 +22,6 @@ def check_input(x: Tensor, channel_tensors: dict[str, Tensor | None]) -> None:
         if tensor is not None and tensor.shape != (x.shape[1],):
             raise ValueError(f"{name} must have shape ({x.shape[1]},) for x with {x.shape[1]} channels, "
                              f"got {tuple(tensor.shape)}")  # fmt: skip
-
-
-def has_kernel(x: Tensor) -> bool:
-    """Other devices and dtypes, and tensors without elements, go by the definition."""
-    return x.device.type in KERNEL_DEVICES and x.dtype in KERNEL_DTYPES and x.numel() > 0
-
-
-def real_dtype(x: Tensor) -> torch.dtype:
-    """What x is computed in, and its parameters and statistics are held in."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def real(tensor: Tensor | None, x: Tensor) -> Tensor | None:

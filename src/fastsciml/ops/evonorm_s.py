@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastsciml.kernels.dtypes import real_dtype
 from fastsciml.ops.evonorm_inputs import (
     check_input,
     dense,
-    has_kernel,
     laid_out_like,
     per_channel,
     real,
-    real_dtype,
 )
+from fastsciml.ops.triton_kernels import has_kernel
 
 
 def evonorm_s_definition(

@@ -8,14 +8,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastsciml.kernels.dtypes import real_dtype
 from fastsciml.ops.linear_attention_inputs import (
     check_inputs,
     count_sequences,
-    has_kernel,
     log_of_decay,
-    real_dtype,
     whole_numbers,
 )
+from fastsciml.ops.triton_kernels import has_kernel
 
 CHUNK = 64
 States = tuple[Tensor, Tensor]

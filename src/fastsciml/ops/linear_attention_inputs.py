@@ -7,8 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-KERNEL_DEVICES = ("cpu", "cuda", "meta")
-KERNEL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+from fastsciml.kernels.dtypes import real_dtype
 
 
 def check_inputs(
@@ -86,16 +85,6 @@ def _can_be_read(tensor: Tensor) -> bool:
 
 def count_sequences(q: Tensor, cu_seqlens: Tensor | None) -> int:
     return q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
-
-
-def has_kernel(q: Tensor, v: Tensor) -> bool:
-    """Other devices and dtypes, and tensors without elements, go by the definition."""
-    return q.device.type in KERNEL_DEVICES and q.dtype in KERNEL_DTYPES and q.numel() > 0 and v.numel() > 0
-
-
-def real_dtype(q: Tensor) -> torch.dtype:
-    """What attention is computed in, and states and decays are held in."""
-    return torch.float64 if q.dtype == torch.float64 else torch.float32
 
 
 def log_of_decay(decay: Tensor, q: Tensor) -> Tensor:
