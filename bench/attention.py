@@ -11,7 +11,7 @@ from . import attention_memory, limits, memory
 from .attention_peers import CHUNKS, Case, bidirectional, chunked, decayed, ours, softmax
 from .machine import load
 from .measure import Spread, interleave, ratio
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell
+from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 16384, 1024
 LENGTHS = (2**10, 2**12, 2**14, 2**16, 2**18)
@@ -43,7 +43,7 @@ def run(settings: Settings, tell: Tell) -> Report:
             f"{settings.threads} threads, {settings.repetitions} rounds, competitors in turn: median (least..most).",
             f"Outputs and gradients agreed with the float64 definition at {CHECKED_LENGTH:,} tokens before a time "
             "was taken.",
-            "Triton kernels, and flash-linear-attention's beside them: not run here.",
+            "Triton kernels: by `python -m bench gpu`, where there is a GPU. flash-linear-attention: not compared.",
             f"Before this run: {load_before}.",
         ],
     )
@@ -134,13 +134,7 @@ def _judge(settings: Settings, case: Case, seconds: Seconds, lengths: Seconds, p
         Target("forward + backward: peak memory, tensors of q's size", 9.0): peak,
         Target("time per token, most / least from 1k to 256k", 1.1): Spread.of([max(medians) / min(medians)]),
     }
-    judgements = []
-    for target, value in measured.items():
-        if settings.quick or settings.size != FULL_SIZE:
-            judgements.append(target.not_judged("not the full run", value))
-        else:
-            judgements.append(target.not_judged("needs Linux") if value is None else target.judge(value))
-    return judgements
+    return judged(measured, full=not settings.quick and settings.size == FULL_SIZE)
 
 
 def _first_figures(case: Case, seconds: Seconds) -> Figures:

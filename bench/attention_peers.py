@@ -65,13 +65,14 @@ class Case:
     heads: int = 8
     batch: int = 1
     dtype: torch.dtype = torch.float32
+    device: str = "cpu"
     rows: list[Tensor] = field(init=False)
     dout: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         shape = (self.batch, self.heads, self.length, self.width)
-        *self.rows, self.dout = (torch.randn(shape, generator=generator).to(self.dtype) for _ in range(4))
+        *self.rows, self.dout = (torch.randn(shape, generator=generator).to(self.device, self.dtype) for _ in range(4))
 
     @property
     def name(self) -> str:

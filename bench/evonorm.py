@@ -24,7 +24,7 @@ from .evonorm_peers import (
 )
 from .machine import ABSENT, installed_version, load
 from .measure import Spread, interleave, ratio
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell
+from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 56, 16
 SMALL_BATCH = 2  # of a quick run
@@ -153,13 +153,7 @@ def _judge(settings: Settings, first: Measured, peaks: dict[str, Spread | None])
         Target("S0: peak memory, tensors of x's size", 4.05): peaks["S0"],
         Target("B0: peak memory, tensors of x's size", 4.05): peaks["B0"],
     }
-    judgements = []
-    for target, value in measured.items():
-        if settings.quick or settings.size != FULL_SIZE:
-            judgements.append(target.not_judged("not the full run", value))
-        else:
-            judgements.append(target.not_judged("needs Linux") if value is None else target.judge(value))
-    return judgements
+    return judged(measured, full=not settings.quick and settings.size == FULL_SIZE)
 
 
 def _first_figures(first: Measured) -> Figures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from . import gpu_evonorm, gpu_poisson, gpu_time
+from . import gpu_attention, gpu_evonorm, gpu_poisson, gpu_time
 from .measure import DisagreementError, Spread
 from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell
 
@@ -19,11 +19,12 @@ def run(settings: Settings, tell: Tell) -> Report:
     bandwidth = gpu_time.copy_bandwidth()
     poisson, solved = gpu_poisson.figures(settings, bandwidth, tell)
     evonorm = gpu_evonorm.figures(settings, bandwidth, tell)
+    attention = gpu_attention.figures(settings, tell)
     return Report(
         "gpu",
         settings,
         _judge(settings, {one.size: one.rate for one in solved}),
-        [_device(bandwidth), *poisson, *evonorm],
+        [_device(bandwidth), *poisson, *evonorm, attention],
         [
             f"{settings.repetitions} rounds, competitors in turn; times by the device's events, solves by the clock.",
             "Results agreed with the float64 definitions, and solutions with the equation, before a time was taken.",

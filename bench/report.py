@@ -63,6 +63,15 @@ class Judgement:
     why: str = ""
 
 
+def judged(measured: dict[Target, Spread | None], full: bool) -> list[Judgement]:
+    """Of a full run; None could not be measured, as memory without Linux."""
+    if not full:
+        return [target.not_judged("not the full run", value) for target, value in measured.items()]
+    return [
+        target.not_judged("needs Linux") if value is None else target.judge(value) for target, value in measured.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Figures:
     """One table; every row has the same columns."""

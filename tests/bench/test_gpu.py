@@ -28,5 +28,5 @@ def test_a_solution_is_checked_against_the_equation():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="NO GPU: its benchmark is not run")
 def test_a_quick_run_measures_every_kernel():
     report = gpu.run(QUICK, lambda what: None)
-    assert len(report.figures) == 7
+    assert len(report.figures) == 8
     assert report.judgements[0].verdict == "not judged"
