@@ -2,6 +2,8 @@
 
 from fastsciml.nn.convert import convert_norm_activation
 from fastsciml.nn.evonorm import EvoNormB0, EvoNormB1, EvoNormB2, EvoNormS0, EvoNormS1, EvoNormS2
+from fastsciml.nn.in_context import InContextBlock, InContextLearner
+from fastsciml.nn.self_attention import LinearSelfAttention, SoftmaxSelfAttention
 
 __all__ = [
     "EvoNormB0",
@@ -10,5 +12,9 @@ __all__ = [
     "EvoNormS0",
     "EvoNormS1",
     "EvoNormS2",
+    "InContextBlock",
+    "InContextLearner",
+    "LinearSelfAttention",
+    "SoftmaxSelfAttention",
     "convert_norm_activation",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -17,8 +16,8 @@ def gram_attention_definition(tokens: Tensor, left: Tensor, right: Tensor, conte
 def gram_attention(tokens: Tensor, left: Tensor, right: Tensor, context: int | None = None) -> Tensor:
     """Bidirectional linear attention of all heads at once, o_j = sum_h A_h G B_h e_j, G = sum_{i < context} e_i e_i^T.
 
-    With A_h = P_h V_h and B_h = K_h^T Q_h this is sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j: linear self-attention with its
-    projections, whose order of products is the cheap one where a token is no wider than a head.
+    With A_h = P_h V_h and B_h = K_h^T Q_h this is sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j: linear self-attention with
+    its projections, whose order of products is the cheap one where a token is no wider than a head.
 
     Args:
         tokens: e [B, N, T], float32, float64, bfloat16 or float16; computed in float32 (float64 for float64).
