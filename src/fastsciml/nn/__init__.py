@@ -3,6 +3,7 @@
 from fastsciml.nn.convert import convert_norm_activation
 from fastsciml.nn.evonorm import EvoNormB0, EvoNormB1, EvoNormB2, EvoNormS0, EvoNormS1, EvoNormS2
 from fastsciml.nn.in_context import InContextBlock, InContextLearner
+from fastsciml.nn.in_context_transformer import InContextTransformer
 from fastsciml.nn.self_attention import LinearSelfAttention, SoftmaxSelfAttention
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EvoNormS2",
     "InContextBlock",
     "InContextLearner",
+    "InContextTransformer",
     "LinearSelfAttention",
     "SoftmaxSelfAttention",
     "convert_norm_activation",

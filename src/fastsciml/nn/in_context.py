@@ -150,7 +150,7 @@ class InContextLearner(nn.Module):
         Raises:
             ValueError: a shape does not fit.
         """
-        _check_examples(x, y, x_query, None if self.features is not None else self.x_dim, self.y_dim)
+        check_examples(x, y, x_query, None if self.features is not None else self.x_dim, self.y_dim)
         if self.features is not None:
             x, x_query = self.features(x), self.features(x_query)
         tokens = self.tokens(x, y, x_query)
@@ -174,7 +174,7 @@ def gelu_mlp(
     )
 
 
-def _check_examples(x: Tensor, y: Tensor, x_query: Tensor, x_dim: int | None, y_dim: int) -> None:
+def check_examples(x: Tensor, y: Tensor, x_query: Tensor, x_dim: int | None, y_dim: int) -> None:
     for name, tensor, width in (("x", x, x_dim), ("y", y, y_dim), ("x_query", x_query, x_dim)):
         if tensor.dim() != 3:
             raise ValueError(f"{name} must be [batch, examples, width], got {tensor.dim()} dimensions")

@@ -1,0 +1,1 @@
+"""Learning in context by attention: constructions, reference algorithms, tasks, comparisons and training."""
