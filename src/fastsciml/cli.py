@@ -1,12 +1,9 @@
-"""The command line: `fastsciml solve`, `fastsciml config`."""
+"""The command line: `fastsciml solve`, `fastsciml icl`, `fastsciml config`."""
 
-import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -16,13 +13,14 @@ from rich.console import Console
 
 import fastsciml
 
+from .exits import NOT_CONVERGED, fail, failing_in_one_sentence, notes_afterwards, refusing_bad_input
 from .files import replacing
+from .incontext.cli import app as icl
 from .problem import Problem, plume_problem, problem_from_files
 from .progress import ResidualBar
 from .report import archive, summary
 from .solvers import PoissonResult
 
-NOT_CONVERGED, FAILED, BAD_INPUT, INTERRUPTED = 1, 1, 2, 130
 PLUME_SIZE = 128
 PICTURE_KINDS = (".png", ".pdf", ".svg")
 
@@ -32,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(icl, name="icl")
 
 
 def _print_version(wanted: bool) -> None:
@@ -98,15 +97,15 @@ def solve(
     Without --rhs, solve a built-in problem: the pressure projection of a smoke plume past a ball.
     The exit code is 0 when converged, 1 when not, 2 for bad input.
     """
-    with _failing_in_one_sentence():
-        with _refusing_bad_input():
+    with failing_in_one_sentence():
+        with refusing_bad_input():
             of_files = {"--solid": solid, "--spacing": spacing, "--boundary": boundary}
             _check_options(tol, rhs, size, of_files)
             result_path, picture_path = _destinations(rhs, output, plot)
         if threads is not None:
             torch.set_num_threads(threads)
-        with _notes_afterwards(), ResidualBar(tol, Console(stderr=True)) as bar:
-            with _refusing_bad_input():
+        with notes_afterwards(), ResidualBar(tol, Console(stderr=True)) as bar:
+            with refusing_bad_input():
                 if rhs is None:
                     bar.stage("Making a smoke plume")
                     problem = plume_problem(size or PLUME_SIZE, dtype)
@@ -121,7 +120,7 @@ def solve(
         for path in filter(None, (result_path, picture_path)):
             console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
         if not result.converged:
-            _fail(str(result.reason), NOT_CONVERGED)
+            fail(str(result.reason), NOT_CONVERGED)
 
 
 def _solve(problem: Problem, tol: float, max_iterations: int, bar: ResidualBar) -> PoissonResult[NDArray[Any]]:
@@ -177,35 +176,3 @@ def _write(problem: Problem, result: PoissonResult[NDArray[Any]], tol: float, ou
         figure = draw_solution(result.solution, p.rhs, p.spacing, result.residuals, tol, p.solid)
     with replacing(plot) as file:
         figure.savefig(file, format=plot.suffix[1:], dpi=130)
-
-
-@contextmanager
-def _notes_afterwards() -> Iterator[None]:
-    """Keep warnings from tearing the progress bar apart: show them once it is done."""
-    with warnings.catch_warnings(record=True) as caught:
-        yield
-    for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
-
-
-@contextmanager
-def _refusing_bad_input() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        _fail(str(error), BAD_INPUT)
-
-
-@contextmanager
-def _failing_in_one_sentence() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-    except (OSError, MemoryError) as error:
-        _fail(str(error) or "not enough memory for this problem", FAILED)
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    print(f"fastsciml: {sentence.rstrip('.')}.", file=sys.stderr)
-    raise typer.Exit(code)

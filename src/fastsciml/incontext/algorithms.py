@@ -6,11 +6,12 @@ and gives [B, Q, y_dim]. The loss is L(W) = 1/(2N) sum_i |W x_i - y_i|^2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from sys import float_info
 
-import numpy as np
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from fastsciml.incontext.tasks import Tasks
@@ -29,7 +30,7 @@ def gradient_descent(
 
 
 def gradient_descent_plus_plus(
-    x: Tensor, y: Tensor, x_query: Tensor, rates: Sequence[float], gammas: Sequence[float]
+    x: Tensor, y: Tensor, x_query: Tensor, rates: Sequence[float | Tensor], gammas: Sequence[float | Tensor]
 ) -> Tensor:
     """Steps that also turn x into (I - gamma X X^T) x, X X^T = sum_i x_i x_i^T (von Oswald et al.).
 
@@ -91,13 +92,11 @@ def tuned_rate(tasks: Tasks) -> float:
     return float((step * tasks.y_query).sum() / step.square().sum())
 
 
-def tuned(algorithm: Callable[..., Tensor], tasks: Tasks, start: Sequence[float]) -> list[float]:
-    """The parameters after x, y, x_query with the smallest error over these tasks, by the Nelder-Mead method."""
+def tuned(algorithm: Callable[..., Tensor], tasks: Tasks, low: float, high: float) -> float:
+    """The number after x, y, x_query, between low and high, with the smallest error over these tasks."""
 
-    def error(parameters: np.ndarray) -> float:
-        value = mean_squared_error(algorithm(*tasks.given, *parameters.tolist()), tasks.y_query)
-        return value if np.isfinite(value) else float(np.finfo(float).max)
+    def error(logarithm: float) -> float:
+        value = mean_squared_error(algorithm(*tasks.given, math.exp(logarithm)), tasks.y_query)
+        return value if math.isfinite(value) else float_info.max
 
-    found = minimize(error, np.asarray(start, float), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
-    best: list[float] = found.x.tolist()
-    return best
+    return math.exp(minimize_scalar(error, bounds=(math.log(low), math.log(high)), method="bounded").x)

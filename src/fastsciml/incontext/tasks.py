@@ -14,6 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+Placing = Literal["uniform", "normal"]
+
 
 @dataclass(frozen=True)
 class Tasks:
@@ -35,6 +37,10 @@ class Tasks:
     def given(self) -> tuple[Tensor, Tensor, Tensor]:
         """What a learner is called with."""
         return self.x, self.y, self.x_query
+
+    def to(self, device: torch.device | str) -> Tasks:
+        """The same tasks on another device."""
+        return Tasks(*(t.to(device) for t in (self.x, self.y, self.x_query, self.y_query)))
 
     @property
     def all_x(self) -> Tensor:
@@ -117,7 +123,7 @@ class LinearTasks(TaskDistribution):
         nonzero: how many of each output's weights are not 0. None: all.
     """
 
-    x: Literal["uniform", "normal"] = "uniform"
+    x: Placing = "uniform"
     weight_std: float = 1.0
     noise: float = 0.0
     nonzero: int | None = None

@@ -1,0 +1,242 @@
+"""Training a learner in context: fresh tasks at every step, checkpoints that a run goes on from bit by bit.
+
+Everything random comes from one generator, whose state is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fastsciml.files import replacing
+from fastsciml.incontext.algorithms import Predictor
+from fastsciml.incontext.experiment import Experiment
+from fastsciml.incontext.references import compare, nearest_descent, tuning_tasks
+from fastsciml.incontext.tasks import Tasks
+from fastsciml.nn import InContextLearner
+
+VALIDATION_TASKS = 2048
+VALIDATION_SEED = 2**31 - 1
+WARM_UP = 0.05  # of all steps, on a cosine schedule
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is logged after so many steps.
+
+    Attributes:
+        step: how many.
+        seconds: of training alone.
+        loss: of the last batch.
+        validation_loss: of tasks that are not trained on.
+        reference_loss: of the descent that the learner could be; NaN where there is none, as all that follows.
+        prediction: mean norm of the difference from its predictions.
+        cosine: of both sensitivities.
+        sensitivity: mean L2 norm of their difference.
+    """
+
+    step: int
+    seconds: float
+    loss: float
+    validation_loss: float
+    reference_loss: float = math.nan
+    prediction: float = math.nan
+    cosine: float = math.nan
+    sensitivity: float = math.nan
+
+
+class Trainer:
+    """A learner on its way through an experiment.
+
+    Attributes:
+        learner: on `device`.
+        step: how many steps have been taken.
+        records: what has been logged.
+    """
+
+    def __init__(self, experiment: Experiment, device: torch.device | str = "cpu") -> None:
+        self.experiment, self.device = experiment, torch.device(device)
+        self.tasks = experiment.tasks()
+        self.learner: nn.Module = experiment.build().to(self.device)
+        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=experiment.rate, fused=True)
+        self.generator = torch.Generator(self.device).manual_seed(experiment.seed)
+        self.step = 0
+        self.seconds = 0.0
+        self.records: list[Record] = []
+        self._stopping = False
+        self._descent: Predictor | None = None
+        self._tuning = tuning_tasks(experiment).to(self.device)
+        self.validation = validation_tasks(experiment, self.device)
+
+    def advance(self, steps: int) -> Tensor:
+        """Take so many steps; the last one's loss, still on the device."""
+        started = time.perf_counter()
+        e = self.experiment
+        loss = torch.zeros((), device=self.device)
+        for _ in range(steps):
+            if self._stopping:
+                break
+            for group in self.optimizer.param_groups:
+                group["lr"] = e.rate * self._share_of_rate()
+            tasks = self.tasks.sample(e.batch, e.examples, generator=self.generator, device=self.device)
+            loss = e.loss(self.learner, tasks)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.learner.parameters(), e.clip)
+            self.optimizer.step()
+            self.step += 1
+        self.seconds += time.perf_counter() - started
+        return loss.detach()
+
+    def _share_of_rate(self) -> float:
+        if self.experiment.schedule == "constant":
+            return 1.0
+        done = self.step / self.experiment.steps
+        if done < WARM_UP:
+            return (done + 1 / self.experiment.steps) / WARM_UP
+        return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+    def run(
+        self,
+        log_every: int,
+        checkpoint: Path | None = None,
+        checkpoint_every: int = 1000,
+        on_record: Callable[[Record], None] = lambda _: None,
+    ) -> None:
+        """Train to the last step, or until `stop`, logging and saving on the way and at the end.
+
+        Args:
+            log_every: steps between records.
+            checkpoint: where to save. None: nowhere.
+            checkpoint_every: steps between savings.
+            on_record: called with every record.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite.
+        """
+        while self.step < self.experiment.steps and not self._stopping:
+            loss = self.advance(min(log_every - self.step % log_every, self.experiment.steps - self.step))
+            if not self._stopping:
+                self.records.append(self._record(loss))
+                on_record(self.records[-1])
+                if not math.isfinite(self.records[-1].loss):
+                    raise FloatingPointError(f"the loss is no longer finite after {self.step} steps: lower the rate")
+            if checkpoint is not None and self.step % checkpoint_every < log_every:
+                self.save(checkpoint)
+        if checkpoint is not None:
+            self.save(checkpoint)
+
+    def stop(self) -> None:
+        """Have `run` end after the step that it is in; for a signal's handler."""
+        self._stopping = True
+
+    def _record(self, loss: Tensor) -> Record:
+        with torch.no_grad():
+            validation = float(self.experiment.loss(self.learner, self.validation))
+        record = Record(self.step, self.seconds, float(loss), validation)
+        reference = self._reference()
+        if reference is None:
+            return record
+        (against,) = compare(self.learner, {"": reference}, self.validation, self.validation)
+        return replace(
+            record,
+            reference_loss=against.loss,
+            prediction=against.prediction,
+            cosine=against.cosine,
+            sensitivity=against.sensitivity,
+        )
+
+    def _reference(self) -> Predictor | None:
+        """The descent that attention over joint tokens is compared with; fitted anew where features move."""
+        if not isinstance(self.learner, InContextLearner):
+            return None
+        if self._descent is None or self.learner.features is not None:
+            self._descent = nearest_descent(self.experiment, self.learner, self._tuning)
+        return self._descent
+
+    def save(self, path: Path) -> None:
+        """Write everything that the next step depends on; the file is whole or as it was before."""
+        tensors = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        about = {
+            "experiment": json.dumps(self.experiment.to_dict()),
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "records": json.dumps([astuple(record) for record in self.records]),
+        }
+        with replacing(path) as file:
+            file.write(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, about))
+
+    @classmethod
+    def resumed(cls, path: Path, device: torch.device | str = "cpu") -> Trainer:
+        """The trainer that `save` wrote.
+
+        Raises:
+            ValueError: there is no whole checkpoint at `path`.
+        """
+        about, tensors = read_checkpoint(path)
+        trainer = cls(Experiment.from_dict(json.loads(about["experiment"])), device)
+        trainer.step, trainer.seconds = int(about["step"]), float(about["seconds"])
+        trainer.records = [Record(int(step), *numbers) for step, *numbers in json.loads(about["records"])]
+        trainer.learner.load_state_dict(_under(tensors, "learner."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            index, entry = name.split(".")
+            state.setdefault(int(index), {})[entry] = value
+        trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
+        trainer.generator.set_state(tensors["generator"])
+        return trainer
+
+
+def validation_tasks(experiment: Experiment, device: torch.device | str = "cpu") -> Tasks:
+    """The same tasks in every run of the same experiment, drawn on the CPU and not trained on."""
+    generator = torch.Generator().manual_seed(VALIDATION_SEED)
+    tasks = experiment.tasks().sample(VALIDATION_TASKS, experiment.examples, generator=generator)
+    return tasks.to(device)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What is known about a checkpoint, and its tensors.
+
+    Raises:
+        ValueError: there is no whole checkpoint at `path`.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint {path}")
+    try:
+        with safe_open(str(path), "pt") as file:
+            about: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
+    if "experiment" not in about:
+        raise ValueError(f"{path} is no checkpoint of an in-context learner")
+    return about, tensors
+
+
+def load_learner(path: Path) -> tuple[Experiment, nn.Module]:
+    """A trained learner, on the CPU, and the experiment it comes from.
+
+    Raises:
+        ValueError: there is no whole checkpoint at `path`.
+    """
+    about, tensors = read_checkpoint(path)
+    experiment = Experiment.from_dict(json.loads(about["experiment"]))
+    learner = experiment.build()
+    learner.load_state_dict(_under(tensors, "learner."))
+    return experiment, learner.eval()
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
