@@ -17,12 +17,12 @@ from fastsciml.nn import InContextLearner, LinearSelfAttention
 
 def squared_prediction_difference(one: Predictor, other: Predictor, tasks: Tasks) -> float:
     """SPD: the mean over tasks and queries of |one - other|^2 (Akyürek et al.)."""
-    return float((one(*tasks.given) - other(*tasks.given)).square().sum(-1).mean())
+    return float((one(*tasks.given) - other(*tasks.given)).detach().square().sum(-1).mean())
 
 
 def prediction_difference(one: Predictor, other: Predictor, tasks: Tasks) -> float:
     """The mean over tasks and queries of |one - other| (von Oswald et al.)."""
-    return float((one(*tasks.given) - other(*tasks.given)).norm(dim=-1).mean())
+    return float((one(*tasks.given) - other(*tasks.given)).detach().norm(dim=-1).mean())
 
 
 def sensitivities(predictor: Predictor, tasks: Tasks) -> Tensor:
@@ -52,7 +52,7 @@ def implied_weights(predictor: Predictor, tasks: Tasks, queries: Tensor) -> Tens
 def implicit_weight_difference(one: Predictor, other: Predictor, tasks: Tasks, queries: Tensor) -> float:
     """ILWD: the mean over tasks of |W_one - W_other|^2, both as `implied_weights` (Akyürek et al.)."""
     weights = [implied_weights(predictor, tasks, queries) for predictor in (one, other)]
-    return float((weights[0] - weights[1]).square().sum((-2, -1)).mean())
+    return float((weights[0] - weights[1]).detach().square().sum((-2, -1)).mean())
 
 
 def interpolated(one: InContextLearner, other: InContextLearner, share: float) -> InContextLearner:

@@ -5,13 +5,17 @@ What trained attention is held against: the best that the algorithm can do.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor, nn
+from torch.nn.utils import vector_to_parameters
 
 from fastsciml.incontext.algorithms import gradient_descent_plus_plus, tuned_rate
 from fastsciml.incontext.tasks import Tasks
 
-FIT_ITERATIONS = 60
+HIGHEST_RATE = 5.0  # of several steps, over the best rate of one
 
 
 class DescentLearner(nn.Module):
@@ -49,17 +53,23 @@ class DescentLearner(nn.Module):
         return gradient_descent_plus_plus(x, y, x_query, *of_steps)
 
     def fit(self, tasks: Tasks) -> DescentLearner:
-        """Find the rates and gammas with the smallest error over these tasks, by L-BFGS from the best single step's."""
-        with torch.no_grad():
-            self.rates.fill_(tuned_rate(tasks))
+        """Find the rates and gammas with the smallest error over these tasks, by L-BFGS-B from the best single step's.
+
+        A gamma stays where no x grows by its turning, a rate below a few times the best single step's.
+        """
         parameters = [self.rates] if self.gammas is None else [self.rates, self.gammas]
-        optimizer = torch.optim.LBFGS(parameters, max_iter=FIT_ITERATIONS, line_search_fn="strong_wolfe")
+        count, gammas = self.rates.numel(), 0 if self.gammas is None else self.gammas.numel()
+        largest = float(torch.linalg.matrix_norm(tasks.x, 2).max()) ** 2
+        unit = np.array([tuned_rate(tasks)] * count + [1 / largest] * gammas)
+        bounds = [(0.0, HIGHEST_RATE)] * count + [(0.0, 2.0)] * gammas
 
-        def error() -> Tensor:
-            optimizer.zero_grad()
-            value: Tensor = (self(*tasks.given) - tasks.y_query).square().sum(-1).mean()
-            value.backward()  # type: ignore[no-untyped-call]
-            return value
+        def error(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            vector_to_parameters(torch.from_numpy(values * unit).to(self.rates), parameters)
+            value = (self(*tasks.given) - tasks.y_query).square().sum(-1).mean()
+            gradients = torch.autograd.grad(value, parameters)
+            return float(value.detach()), torch.cat(gradients).double().cpu().numpy() * unit
 
-        optimizer.step(error)  # type: ignore[no-untyped-call]
+        start = np.array([1.0] * count + [0.0] * gammas)
+        found = minimize(error, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        vector_to_parameters(torch.from_numpy(found.x * unit).to(self.rates), parameters)
         return self
