@@ -1,0 +1,1 @@
+"""Learning in context: tasks, tokens and transformers that learn from the examples they read."""
