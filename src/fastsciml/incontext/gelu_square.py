@@ -1,8 +1,8 @@
 """The square as a sum of GELUs.
 
-GELU(z) + GELU(-z) = z erf(z / sqrt(2)) = sqrt(2 / pi) (z^2 - z^4 / 6 + z^6 / 40 - ...). Scaled copies of it, added with
-the right weights, leave of the series the square alone: Akyürek et al., ICLR 2023, appendix, take one small scale and
-accept the error of the fourth power; several scales cancel further powers and need not be small.
+GELU(z) + GELU(-z) = z erf(z / sqrt(2)) = sqrt(2 / pi) (z^2 - z^4 / 6 + z^6 / 40 - ...). Akyürek et al.,
+ICLR 2023, multiply by its first term, with small arguments. Here scaled copies of the series are added with weights
+that cancel the further terms, so that arguments need not be small.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SMALLEST, LARGEST, SCALES = 0.1, 0.7, 6
 def square_by_gelu() -> tuple[Tensor, Tensor]:
     """Scales s and weights c with z^2 = sum_i c_i (GELU(s_i z) + GELU(-s_i z)) for |z| <= 1.
 
-    The weights are fitted by least squares. The error is at most 1e-14 |z|, the rounding of the GELUs: what truncation
-    leaves is less. Beyond |z| = 1 it grows like |z|^14.
+    The weights are fitted by least squares. The error is at most 1e-14 |z|, most of it the rounding of the GELUs.
+    Beyond |z| = 1 it grows fast: 1e-11 at 1.25, 1e-7 at 2.
 
     Returns:
         s [6] and c [6], float64.

@@ -79,7 +79,7 @@ def mul(
         target: rows of the product; they may be those of a factor.
         shape: a, b and c.
         bounds: of the entries of left and right, in absolute value. The error of a product x y is about
-            1e-15 (bounds[0] |y| + bounds[1] |x|) within them; beyond them there is no promise.
+            5e-15 (bounds[0] |y| + bounds[1] |x|) within them; beyond them there is no promise.
 
     Raises:
         ValueError: rows do not fit the shape, or a bound is not positive.
@@ -109,7 +109,7 @@ def div(layout: Layout, dividends: str, divisor: str, target: str) -> InContextB
     dividends and divisor. Attention of each token to itself clears the target. This is
     div(H; (i, j), i', (i'', j'')).
 
-    The relative error is (|x| / |M y|)^2 / 2 with M = 1e8 and rounding: 1e-12 for |x| = 100 |y|, 1e-10 for 1,000 |y|.
+    The relative error is (|x| / |M y|)^2 / 2 with M = 1e8, and rounding: 5e-13 for |x| = 100 |y|, 5e-11 for 1,000 |y|.
 
     Args:
         layout: of the tokens.

@@ -30,7 +30,7 @@ def sgd_step(
 ) -> nn.Sequential:
     """One step on one example: w' = w - 2 alpha (x (w.x) - y x + lambda w), with w in rows "weights" of the queries.
 
-    Five layers, whatever the widths, and MLPs of O(x_dim) hidden units. The queries change, no other token.
+    Six layers, whatever the widths, and MLPs of O(x_dim) hidden units. The queries change, no other token.
 
     Args:
         layout: as of `sgd_layout`.
@@ -54,7 +54,7 @@ def sgd(
     queries: int = 1,
     bound: float = 8.0,
 ) -> AlternatingLearner:
-    """One pass of SGD over all examples, from w = 0, that predicts w.x for the queries: 5 N + 1 layers.
+    """One pass of SGD over all examples, from w = 0, that predicts w.x for the queries: 6 N + 1 layers.
 
     The steps share the layers that come after reading.
 

@@ -36,7 +36,7 @@ def sherman_morrison_step(
 ) -> nn.Sequential:
     """Take one example into A^-1 and X^T y, rows "inverse" and "moments" of the queries.
 
-    A^-1 <- A^-1 - A^-1 x x^T A^-1 / (1 + x^T A^-1 x), for a symmetric A^-1, and X^T y <- X^T y + y x: eleven layers,
+    A^-1 <- A^-1 - A^-1 x x^T A^-1 / (1 + x^T A^-1 x), for a symmetric A^-1, and X^T y <- X^T y + y x: ten layers,
     whatever the widths, and MLPs of O(x_dim^2) hidden units. The queries change; other tokens only in their row
     "divisor", which becomes 1.
 
@@ -55,7 +55,7 @@ def sherman_morrison_step(
 def ridge_regression(
     x_dim: int, examples: int, ridge: float, *, queries: int = 1, bound: float = 8.0
 ) -> AlternatingLearner:
-    """Predict x_query^T (lambda I + X^T X)^-1 X^T y, exactly: 11 N + 3 layers.
+    """Predict x_query^T (lambda I + X^T X)^-1 X^T y, exactly: 10 N + 3 layers.
 
     The steps share the layers that come after reading.
 
