@@ -39,10 +39,10 @@ def test_builds_tokens_of_x_and_y(d, y_dim, examples, batch):
     y = torch.randn(batch, examples, y_dim, dtype=torch.float64)
     before = layout.alternate(x, y, x_query)
     after = token_construction(layout)(before)
-    pairs = after[:, [layout.y(example) for example in range(examples)]]
+    pairs = after[:, [layout.y_token(example) for example in range(examples)]]
     assert torch.equal(pairs[..., layout["x"]], x)
     assert torch.equal(pairs[..., layout["y"]], y)
-    read = after[:, [layout.x(example) for example in range(examples)], layout.length :]
+    read = after[:, [layout.x_token(example) for example in range(examples)], layout.length :]
     assert read.eq(0).all()
     assert torch.equal(after[:, layout.queries], before[:, layout.queries])
 
@@ -72,7 +72,7 @@ def test_works_in_float32_and_has_gradients():
     x.requires_grad_()
     after = token_construction(layout).float()(layout.alternate(x, y, x_query))
     weights = torch.randn_like(x)
-    pairs = after[:, [layout.y(example) for example in range(3)], layout["x"]]
+    pairs = after[:, [layout.y_token(example) for example in range(3)], layout["x"]]
     assert torch.equal(pairs, x)
     (gradient,) = torch.autograd.grad((weights * pairs).sum(), x)
     check_close(gradient, weights, 1e-6)

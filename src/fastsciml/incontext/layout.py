@@ -85,22 +85,23 @@ class AlternatingLayout(Layout):
     Args:
         examples: how many pairs (x, y) there are, N.
         queries: how many queries follow, Q.
-        rows: how many rows each name has; "x" and "y" are needed.
+        x: how many rows the name "x" has, the width of x.
+        y: how many rows the name "y" has, the width of y.
+        rows: how many rows each further name has.
 
     Raises:
-        ValueError: a number is not positive, or "x" or "y" is missing.
+        ValueError: a number is not positive, or the name "position" is given.
     """
 
-    def __init__(self, examples: int, queries: int = 1, **rows: int) -> None:
+    def __init__(self, examples: int, queries: int = 1, *, x: int, y: int, **rows: int) -> None:
         for name, count in (("examples", examples), ("queries", queries)):
             if count < 1:
                 raise ValueError(f"{name} must be positive, got {count}")
-        super().__init__(1 + 2 * examples + queries, **rows)
-        self.count("x"), self.count("y")
+        super().__init__(1 + 2 * examples + queries, x=x, y=y, **rows)
         self.examples = examples
         self.queries = range(1 + 2 * examples, self.length)
 
-    def x(self, example: int) -> int:
+    def x_token(self, example: int) -> int:
         """The token of x, for examples from 0 to N - 1.
 
         Raises:
@@ -110,9 +111,9 @@ class AlternatingLayout(Layout):
             raise ValueError(f"example must be from 0 to {self.examples - 1}, got {example}")
         return 1 + 2 * example
 
-    def y(self, example: int) -> int:
+    def y_token(self, example: int) -> int:
         """The token of y, the one after that of x."""
-        return self.x(example) + 1
+        return self.x_token(example) + 1
 
     def alternate(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
         """[B, N, rows of x], [B, N, rows of y], [B, Q, rows of x] -> [B, length, width].
@@ -120,13 +121,12 @@ class AlternatingLayout(Layout):
         Raises:
             ValueError: a shape does not fit.
         """
-        wide, high = self.count("x"), self.count("y")
-        for name, values, length, width in (
-            ("x", x, self.examples, wide),
-            ("y", y, self.examples, high),
-            ("x_query", x_query, len(self.queries), wide),
+        for name, values, length, rows in (
+            ("x", x, self.examples, "x"),
+            ("y", y, self.examples, "y"),
+            ("x_query", x_query, len(self.queries), "x"),
         ):
-            _check_shape(name, values, x.shape[0], length, width)
+            _check_shape(name, values, x.shape[0], length, self.count(rows))
         # A zero before each y and after each x: the other's rows.
         xs = torch.stack([x, torch.zeros_like(x)], 2).flatten(1, 2)
         ys = torch.stack([torch.zeros_like(y), y], 2).flatten(1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from fastsciml.incontext.layout import AlternatingLayout
-from fastsciml.incontext.learner import AlternatingLearner, read_example
+from fastsciml.incontext.alternating_learner import AlternatingLearner, read_example
 from fastsciml.incontext.primitives import aff, mul
 
 
@@ -37,7 +37,7 @@ def sgd_step(
         example: the number of the example, from 0.
         learning_rate: alpha.
         ridge: lambda.
-        bound: of all entries of x, y and w, in absolute value; the error of a step is about 1e-14 times its products.
+        bound: of all entries of x, y and w, in absolute value.
 
     Raises:
         ValueError: there is no such example, or learning_rate or bound is not positive, or ridge is negative.
@@ -56,7 +56,8 @@ def sgd(
 ) -> AlternatingLearner:
     """One pass of SGD over all examples, from w = 0, that predicts w.x for the queries: 6 N + 1 layers.
 
-    The steps share the layers that come after reading.
+    The steps share the layers that come after reading. For normal x and y the relative error is less than 1e-12 in
+    float64, 1e-3 in float32.
 
     Args:
         x_dim: the width of x.

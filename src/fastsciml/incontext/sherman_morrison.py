@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fastsciml.incontext.layout import AlternatingLayout
-from fastsciml.incontext.learner import AlternatingLearner, read_example
+from fastsciml.incontext.alternating_learner import AlternatingLearner, read_example
 from fastsciml.incontext.primitives import aff, div, mul
 
 
@@ -57,7 +57,8 @@ def ridge_regression(
 ) -> AlternatingLearner:
     """Predict x_query^T (lambda I + X^T X)^-1 X^T y, exactly: 10 N + 3 layers.
 
-    The steps share the layers that come after reading.
+    The steps share the layers that come after reading. The GELUs' rounding is relative to the greatest A^-1, which is
+    I / lambda: for normal x and y the relative error is about 3e-12 / lambda in float64, 1e-3 / lambda in float32.
 
     Args:
         x_dim: the width of x.

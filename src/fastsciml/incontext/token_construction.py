@@ -20,5 +20,5 @@ def token_construction(layout: AlternatingLayout) -> InContextBlock:
         layout: with rows "x" and "y", of any widths; linear attention after it takes tokens of layout.width.
     """
     examples = range(layout.examples)
-    reads = {layout.y(j): layout.x(j) for j in examples} | {layout.x(j): NULL for j in examples}
+    reads = {layout.y_token(j): layout.x_token(j) for j in examples} | {layout.x_token(j): NULL for j in examples}
     return mov(layout, reads, "x", "x")

@@ -55,6 +55,6 @@ def read_example(layout: AlternatingLayout, example: int) -> list[InContextBlock
         ValueError: there is no such example.
     """
     return [
-        mov(layout, dict.fromkeys(layout.queries, layout.x(example)), "x", "example_x"),
-        mov(layout, dict.fromkeys(layout.queries, layout.y(example)), "y", "example_y"),
+        mov(layout, dict.fromkeys(layout.queries, layout.x_token(example)), "x", "example_x"),
+        mov(layout, dict.fromkeys(layout.queries, layout.y_token(example)), "y", "example_y"),
     ]
