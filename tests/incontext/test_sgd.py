@@ -1,8 +1,8 @@
 import pytest
 import torch
+from linear_regression import STANDARD, check_close, task, widest
 
 from fastsciml.incontext.sgd import sgd, sgd_layout, sgd_step
-from tests.incontext.regression import STANDARD, check_close, task, widest
 
 
 def stepped(w, x, y, learning_rate, ridge):

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from linear_regression import STANDARD, check_close, task, widest
 
 from fastsciml.incontext.sherman_morrison import ridge_regression, sherman_morrison_layout, sherman_morrison_step
-from tests.incontext.regression import STANDARD, check_close, task, widest
 
 
 def solution(x, y, ridge):

@@ -1,11 +1,11 @@
 import pytest
 import torch
+from linear_regression import STANDARD, check_close, task
 from torch import nn
 
 from fastsciml.incontext.layout import AlternatingLayout
 from fastsciml.incontext.token_construction import token_construction
 from fastsciml.nn import InContextBlock, LinearSelfAttention
-from tests.incontext.regression import STANDARD, check_close, task
 
 
 def descent_layer(layout, rate):

@@ -26,16 +26,15 @@ class Layout:
     def __init__(self, length: int, **rows: int) -> None:
         if "position" in rows:
             raise ValueError("rows must leave the name 'position' to the layout")
-        counts = {"length": length, **rows}
-        for name, count in counts.items():
+        for name, count in (("length", length), *rows.items()):
             if count < 1:
                 raise ValueError(f"{name} must be positive, got {count}")
-        self.length, names = length, ("position", *rows)
+        counts = {"position": length, **rows}
+        stops = accumulate(counts.values())
         self._rows = {
-            name: slice(stop - count, stop)
-            for name, count, stop in zip(names, counts.values(), accumulate(counts.values()), strict=True)
+            name: slice(stop - count, stop) for (name, count), stop in zip(counts.items(), stops, strict=True)
         }
-        self.width = sum(counts.values())
+        self.length, self.width = length, sum(counts.values())
 
     def __getitem__(self, name: str) -> slice:
         """The rows of a name, to index tokens [..., width] with.
@@ -80,7 +79,7 @@ class Layout:
 
 
 class AlternatingLayout(Layout):
-    """Tokens null, x_1, y_1, ..., x_N, y_N, x_q1, ..., x_qQ, as in Akyürek et al., ICLR 2023, section 2.
+    """Tokens null, x_1, y_1, ..., x_N, y_N, x_q1, ..., x_qQ, as in Akyürek et al., ICLR 2023.
 
     Args:
         examples: how many pairs (x, y) there are, N.
@@ -116,7 +115,15 @@ class AlternatingLayout(Layout):
         return self.x_token(example) + 1
 
     def alternate(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
-        """[B, N, rows of x], [B, N, rows of y], [B, Q, rows of x] -> [B, length, width].
+        """The tokens of examples and queries, zero in all rows but "x", "y" and "position".
+
+        Args:
+            x: [B, N, rows of x].
+            y: [B, N, rows of y].
+            x_query: [B, Q, rows of x].
+
+        Returns:
+            [B, length, width].
 
         Raises:
             ValueError: a shape does not fit.

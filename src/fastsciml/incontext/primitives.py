@@ -5,8 +5,8 @@ models", ICLR 2023, section 3 and appendix: mov, mul, div and aff, of which prog
 softmax attention, linear maps, GELU and LayerNorm alone, and exact up to rounding. Rows have names (`Layout`) instead
 of numbers. To write means to overwrite: a layer also subtracts what its residual connection would keep.
 
-Layers are in float64; `.to` takes them elsewhere, and the algorithms' accuracy to that of the dtype. Their weights are
-parameters as any.
+Layers are made in float64 on the CPU; `.to` moves them, to a dtype of less accuracy as well. Their weights are
+parameters like any.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fastsciml.nn import InContextBlock, SoftmaxSelfAttention
 # exp(-SHARPNESS) is 0 in every dtype, so that softmax is exactly one-hot.
 SHARPNESS = 1000.0
 
-# How much greater than the dividends the divisor is in div's LayerNorm. Greater than 1e8 is no better in float64 where
-# |dividends| < 1e3 |divisor|, and worse in float32, in which the mean of the entries is not exactly 0.
+# What multiplies the divisor in div's LayerNorm. 1e8 makes div good to 1e-10 as long as |dividends| < 1e3 |divisor|;
+# more would spoil float32, in which the mean of the entries is not exactly 0.
 DOMINANCE = 1e8
 
 # Of div's LayerNorm, normal in float32: it matters only where dividends and divisor are all 0, as in the null token.

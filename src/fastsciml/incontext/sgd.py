@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from fastsciml.incontext.layout import AlternatingLayout
 from fastsciml.incontext.alternating_learner import AlternatingLearner, read_example
+from fastsciml.incontext.layout import AlternatingLayout
 from fastsciml.incontext.primitives import aff, mul
 
 
 def sgd_layout(x_dim: int, examples: int, queries: int = 1) -> AlternatingLayout:
-    """Tokens of the positions and 4 x_dim + 4 rows: theorem 1's width O(d)."""
+    """Tokens of 4 x_dim + 4 rows beside the position's: theorem 1's width O(d)."""
     return AlternatingLayout(
         examples,
         queries,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from fastsciml.incontext.layout import AlternatingLayout
 from fastsciml.incontext.alternating_learner import AlternatingLearner, read_example
+from fastsciml.incontext.layout import AlternatingLayout
 from fastsciml.incontext.primitives import aff, div, mul
 
 
 def sherman_morrison_layout(x_dim: int, examples: int, queries: int = 1) -> AlternatingLayout:
-    """Tokens of the positions and O(x_dim^2) rows: theorem 2's width."""
+    """Tokens of O(x_dim^2) rows beside the position's: theorem 2's width."""
     return AlternatingLayout(
         examples,
         queries,
