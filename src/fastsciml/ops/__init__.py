@@ -10,6 +10,7 @@ from fastsciml.ops.evonorm_cuda import IMPLEMENTATIONS as _EVONORM
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.full_multigrid import full_multigrid
+from fastsciml.ops.gram_attention import gram_attention
 from fastsciml.ops.linear_attention import linear_attention
 from fastsciml.ops.linear_attention_cuda import IMPLEMENTATIONS as _LINEAR_ATTENTION
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
@@ -32,6 +33,7 @@ __all__ = [
     "evonorm_s2",
     "fast_poisson",
     "full_multigrid",
+    "gram_attention",
     "is_fast",
     "join_rows",
     "linear_attention",
