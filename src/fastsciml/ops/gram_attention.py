@@ -10,6 +10,8 @@ from torch import Tensor
 from fastsciml.kernels.dtypes import real_dtype
 from fastsciml.ops.triton_kernels import has_kernel
 
+# The widest token whose matrices are a block of a program on a GPU; wider ones PyTorch's products serve well.
+WIDEST_ON_CUDA = 32
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
@@ -24,8 +26,9 @@ def gram_attention_definition(tokens: Tensor, left: Tensor, right: Tensor, conte
 def gram_attention(tokens: Tensor, left: Tensor, right: Tensor, context: int | None = None) -> Tensor:
     """Bidirectional linear attention of all heads at once, o_j = sum_h A_h G B_h e_j, G = sum_{i < context} e_i e_i^T.
 
-    With A_h = P_h V_h and B_h = K_h^T Q_h this is sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j: linear self-attention with its
-    projections, whose order of products is the cheap one where a token is no wider than a head.
+    With A_h = P_h V_h and B_h = K_h^T Q_h this is sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j: linear self-attention with
+    its projections, whose order of products is the cheap one where a token is no wider than a head. Differentiable
+    any number of times; the backward pass keeps the inputs alone.
 
     Args:
         tokens: e [B, N, T], float32, float64, bfloat16 or float16; computed in float32 (float64 for float64).
@@ -42,7 +45,8 @@ def gram_attention(tokens: Tensor, left: Tensor, right: Tensor, context: int | N
     """
     _check(tokens, left, right, context)
     context = tokens.shape[1] if context is None else context
-    if not has_kernel(tokens, left):
+    wide = tokens.is_cuda and tokens.shape[2] > WIDEST_ON_CUDA
+    if wide or not has_kernel(tokens, left):
         real = real_dtype(tokens)
         out = gram_attention_definition(tokens.to(real), left.to(real), right.to(real), context)
         return out.to(tokens.dtype)
