@@ -112,6 +112,12 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def("evonorm_b_sums(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
   library.def("evonorm_b_slope(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
 
+  // Attention of all heads by the tokens' Gram matrix; its gradient, (dtokens, dleft, dright)
+  library.def("gram_attention(Tensor tokens, Tensor left, Tensor right, int context) -> Tensor");
+  library.def(
+      "gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right, int context) -> (Tensor, Tensor, "
+      "Tensor)");
+
   // Attention without softmax, (output, last state); its gradient, (dq, dk, dv, dlog_decay, dstate)
   library.def(
       "linear_attention(Tensor q, Tensor k, Tensor v, Tensor? log_decay, Tensor? state, Tensor? cu_seqlens, bool "
@@ -149,6 +155,8 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("evonorm_b_map", TORCH_BOX(&fastsciml::evonorm::evonorm_b_map));
   library.impl("evonorm_b_sums", TORCH_BOX(&fastsciml::evonorm::evonorm_b_sums));
   library.impl("evonorm_b_slope", TORCH_BOX(&fastsciml::evonorm::evonorm_b_slope));
+  library.impl("gram_attention", TORCH_BOX(&fastsciml::attention::gram_attention));
+  library.impl("gram_attention_backward", TORCH_BOX(&fastsciml::attention::gram_attention_backward));
   library.impl("linear_attention", TORCH_BOX(&fastsciml::attention::linear_attention));
   library.impl("linear_attention_backward", TORCH_BOX(&fastsciml::attention::linear_attention_backward));
 }

@@ -18,6 +18,16 @@
 //   dlog_decay_t = sum over s >= t of q_s dq_s - k_s dk_s, plus <R, S> after the last s
 //
 // so one loop, attention/scan.h, makes all of them. It recomputes states and keeps one per segment of 1,024 tokens.
+//
+// Attention by the Gram matrix, for many short sequences of tokens e_j that all see the first `context` ones:
+//
+//   G = sum_{i < context} e_i e_i^T,   M = sum_h A_h G B_h,   o_j = M e_j
+//
+// tokens e [B, N, T], left A and right B [H, T, T], float32, float64, float16 or bfloat16, contiguous. In the gradients
+// G and M are made anew, so that nothing but the inputs is kept; with dM = sum_j do_j e_j^T
+//
+//   dA_h = sum_b dM (G B_h)^T,   dB_h = sum_b G A_h^T dM,   dG = sum_h A_h^T dM B_h^T
+//   de_j = M^T do_j, and for j < context also (dG + dG^T) e_j
 #pragma once
 
 #include <cstdint>
@@ -39,5 +49,12 @@ std::tuple<Tensor, Tensor> linear_attention(Tensor q, Tensor k, Tensor v, std::o
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> linear_attention_backward(
     Tensor dout, std::optional<Tensor> dlast, Tensor q, Tensor k, Tensor v, std::optional<Tensor> log_decay,
     std::optional<Tensor> state, std::optional<Tensor> cu_seqlens, bool causal, double scale);
+
+// -> o [B, N, T]
+Tensor gram_attention(Tensor tokens, Tensor left, Tensor right, int64_t context);
+
+// -> de, dA, dB
+std::tuple<Tensor, Tensor, Tensor> gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right,
+                                                           int64_t context);
 
 }  // namespace fastsciml::attention

@@ -10,29 +10,14 @@
 // where segments are made side by side. Bytes: x, y, z read, out written, once. Called by linear_attention_cpu.cpp.
 #pragma once
 
-#include <cstddef>
-#include <memory>
 #include <vector>
 
+#include "attention/lines.h"
 #include "attention/rows.h"
 #include "attention/sequences.h"
 #include "core/parallel.h"
 
 namespace fastsciml::attention {
-
-// Memory of whole cache lines.
-template <class T>
-class Lines {
- public:
-  explicit Lines(int64_t n) : lines_(static_cast<size_t>(round_up(n * int64_t{sizeof(T)}, 64) / 64)) {}
-  T* data() { return reinterpret_cast<T*>(lines_.data()); }
-
- private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-  std::vector<Line> lines_;
-};
 
 template <class Stored, class T = Compute<Stored>>
 struct Scan {

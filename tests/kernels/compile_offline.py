@@ -8,15 +8,19 @@ import re
 import subprocess
 import tempfile
 
+import torch
 import triton
 import triton.language as tl
-from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages, linear_attention
+from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages, gram_attention, linear_attention
 from fastsciml.kernels.evonorm_moments import moments_kernel
 from fastsciml.kernels.evonorm_tiles import held_group, merged_channels, next_power_of_2, stage
+from fastsciml.kernels.gram_attention_launch import options as options_of_gram
 from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
+
+from fastsciml.ops.gram_attention import WIDEST_ON_CUDA
 
 TARGETS = (80, 90, 100)
 ELEMENTS = ("x", "dy", "y", "dx")
@@ -86,6 +90,19 @@ def attention_cases():
             yield linear_attention.decay_gradient_kernel, constants, {"num_warps": 4}, element
 
 
+def gram_cases():
+    """Kernel, constants, options, element: the widest of every dtype, the narrowest of two."""
+    for dtype, (element, _, _) in OPERANDS.items():
+        for width in (11, WIDEST_ON_CUDA) if element in ("bf16", "fp32") else (WIDEST_ON_CUDA,):
+            for kernel in (
+                gram_attention.output_kernel,
+                gram_attention.tokens_gradient_kernel,
+                gram_attention.weights_gradient_kernel,
+            ):
+                constants = options_of_gram(kernel, getattr(torch, dtype), width)
+                yield kernel, constants, {"num_warps": constants.pop("num_warps")}, element
+
+
 def evonorm_type(name, element):
     if name in INTEGERS:
         return "i32"
@@ -100,6 +117,12 @@ def attention_type(name, element):
     if name in ("x", "y", "z", "out", "dot_with"):
         return f"*{element}"
     return "fp64" if name.endswith("scale") else "i32"
+
+
+def gram_type(name, element):
+    if name == "sums":
+        return "*fp64" if element == "fp64" else "*fp32"
+    return f"*{element}" if name in ("tokens", "left", "right", "out", "dout", "dtokens") else "i32"
 
 
 def report(kernel, constants, options, target, element, argument_type):
@@ -127,6 +150,7 @@ if __name__ == "__main__":
         if absent:
             cases.append((kernel, constants | absent, {"num_warps": warps}, "fp32", evonorm_type))
     cases += [(*case, attention_type) for case in attention_cases()]
+    cases += [(*case, gram_type) for case in gram_cases()]
     for kernel, constants, options, element, argument_type in cases:
         for target in TARGETS[1:2] if None in constants.values() else TARGETS:
             about = {"kernel": kernel.fn.__name__, "target": target, "element": element}

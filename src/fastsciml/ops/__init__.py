@@ -11,6 +11,7 @@ from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
 from fastsciml.ops.fast_poisson import Transform, axis_eigenvalues, axis_weights, fast_poisson, is_fast
 from fastsciml.ops.full_multigrid import full_multigrid
 from fastsciml.ops.gram_attention import gram_attention
+from fastsciml.ops.gram_attention_cuda import IMPLEMENTATIONS as _GRAM_ATTENTION
 from fastsciml.ops.linear_attention import linear_attention
 from fastsciml.ops.linear_attention_cuda import IMPLEMENTATIONS as _LINEAR_ATTENTION
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
@@ -44,4 +45,4 @@ __all__ = [
     "split_rows",
 ]
 
-del _EVONORM, _LINEAR_ATTENTION
+del _EVONORM, _GRAM_ATTENTION, _LINEAR_ATTENTION
