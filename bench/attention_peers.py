@@ -52,6 +52,20 @@ def chunked(chunk: int) -> Function:
     return function
 
 
+def flash_linear_attention() -> Function | None:
+    """flash-linear-attention's chunked Triton kernels, of [batch, length, heads, width]; None where not installed."""
+    try:
+        from fla.ops.linear_attn import chunk_linear_attn
+    except ImportError:
+        return None
+
+    def function(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out: Tensor = chunk_linear_attn(q, k, v, scale=1.0, normalize=False)[0]
+        return out
+
+    return function
+
+
 def softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
@@ -66,13 +80,15 @@ class Case:
     batch: int = 1
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
+    tokens_first: bool = False  # [batch, length, heads, width], as some peers have it
     rows: list[Tensor] = field(init=False)
     dout: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         shape = (self.batch, self.heads, self.length, self.width)
-        *self.rows, self.dout = (torch.randn(shape, generator=generator).to(self.device, self.dtype) for _ in range(4))
+        tensors = [torch.randn(shape, generator=generator).to(self.device, self.dtype) for _ in range(4)]
+        *self.rows, self.dout = [t.transpose(1, 2).contiguous() for t in tensors] if self.tokens_first else tensors
 
     @property
     def name(self) -> str:
