@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import attention_memory, limits, memory
+from . import attention_memory, attention_training, limits, memory
 from .attention_peers import CHUNKS, Case, bidirectional, chunked, decayed, ours, softmax
 from .machine import load
 from .measure import Spread, interleave, ratio
@@ -31,14 +31,17 @@ def run(settings: Settings, tell: Tell) -> Report:
     others = [(other, _time(_of_size(other), settings.repetitions)) for other in _sizes(settings)]
     tell("timing lengths")
     lengths = _time(_of_lengths(settings), settings.repetitions)
+    tell("timing training")
+    attention_training.check()
+    training = _time(attention_training.competitors(), settings.repetitions)
     tell("measuring memory")
     measured = memory.measurable() and not settings.quick
     peak = Spread.of([attention_memory.peak_tensors(settings.threads)]) if measured else None
     return Report(
         "attention",
         settings,
-        _judge(settings, case, seconds, lengths, peak),
-        [_first_figures(case, seconds), _size_figures(others), _length_figures(lengths)],
+        _judge(settings, case, seconds, lengths, peak, training),
+        [_first_figures(case, seconds), _size_figures(others), _length_figures(lengths), _training_figures(training)],
         [
             f"{settings.threads} threads, {settings.repetitions} rounds, competitors in turn: median (least..most).",
             f"Outputs and gradients agreed with the float64 definition at {CHECKED_LENGTH:,} tokens before a time "
@@ -123,7 +126,9 @@ def _share(case: Case, seconds: Seconds, name: str = "ours") -> Spread:
     return Spread(rates.median * factor, rates.least * factor, rates.most * factor)
 
 
-def _judge(settings: Settings, case: Case, seconds: Seconds, lengths: Seconds, peak: Spread | None) -> list[Judgement]:
+def _judge(
+    settings: Settings, case: Case, seconds: Seconds, lengths: Seconds, peak: Spread | None, training: Seconds
+) -> list[Judgement]:
     forward, both = seconds["ours"], seconds["ours both"]
     medians = [Spread.of(s).median for s in _per_token(lengths).values()]
     measured: dict[Target, Spread | None] = {
@@ -133,6 +138,9 @@ def _judge(settings: Settings, case: Case, seconds: Seconds, lengths: Seconds, p
         Target("forward + backward: best chunked PyTorch's / ours", 3.0, True): ratio(_best(seconds, " both"), both),
         Target("forward + backward: peak memory, tensors of q's size", 9.0): peak,
         Target("time per token, most / least from 1k to 256k", 1.1): Spread.of([max(medians) / min(medians)]),
+        Target("training one layer in context: einsum's seconds / ours", 3.0, True): ratio(
+            training["einsum, 1 layer"], training["ours, 1 layer"]
+        ),
     }
     return judged(measured, full=not settings.quick and settings.size == FULL_SIZE)
 
@@ -168,3 +176,16 @@ def _length_figures(lengths: Seconds) -> Figures:
         {"tokens": n, "ns per token": Spread.of(1e9 * s for s in its)} for n, its in _per_token(lengths).items()
     ]
     return Figures("Causal forward, 8 heads, width 64, by length", rows)
+
+
+def _training_figures(training: Seconds) -> Figures:
+    steps = attention_training.STEPS
+    rows: list[dict[str, Cell]] = [
+        {
+            "attention by": name,
+            "steps/s": Spread.of(steps / s for s in its),
+            "its seconds / ours": ratio(its, training[name.replace("einsum", "ours")]),
+        }
+        for name, its in training.items()
+    ]
+    return Figures("Training in context, 2,048 tasks of 10 examples of 10 numbers a step", rows)

@@ -50,5 +50,5 @@ def _cuda() -> str:
 
 def _triton() -> str:
     if find_spec("triton") is None:
-        return "absent: triton is not installed; EvoNorm needs it for CUDA tensors"
-    return f"{version('triton')}: EvoNorm on CUDA tensors"
+        return "absent: triton is not installed; EvoNorm and attention need it for CUDA tensors"
+    return f"{version('triton')}: EvoNorm and attention on CUDA tensors"

@@ -126,8 +126,9 @@ def compare(
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """The trained learner against every reference."""
-    table = Table(title="Trained learner against", box=box.ROUNDED, title_justify="left")
-    for column in ("", "its loss", "predictions", "squared (SPD)", "cosine", "sensitivities", "weights (ILWD)"):
+    caption = "Δ: mean norm of the difference, y of predictions, dy/dx of sensitivities"
+    table = Table(title="Trained learner against", caption=caption, box=box.ROUNDED, title_justify="left")
+    for column in ("", "its loss", "Δ y", "SPD", "cosine", "Δ dy/dx", "ILWD"):
         table.add_column(column, justify="left" if not column else "right")
     for c in comparisons:
         numbers = (c.loss, c.prediction, c.squared, c.cosine, c.sensitivity, c.weights)

@@ -109,7 +109,7 @@ def regressions(experiment: Experiment, tasks: Tasks, features: nn.Module | None
         found[f"ridge, {ridge:.3g}"] = partial(algorithms.ridge_regression, ridge=ridge)
     found["least squares"] = algorithms.least_squares
     found = {name: on_features(features, algorithm) for name, algorithm in found.items()}
-    return found | {"3 nearest neighbours": algorithms.nearest_neighbours}
+    return found | {"3 nearest": algorithms.nearest_neighbours}
 
 
 def compare(learner: nn.Module, references: dict[str, Predictor], tasks: Tasks, validation: Tasks) -> list[Comparison]:

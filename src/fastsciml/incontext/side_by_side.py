@@ -56,7 +56,7 @@ class Trained:
         pass_rate = algorithms.tuned(algorithms.stochastic_gradient_descent, tuning, LOWEST, HIGHEST)
         ridge = self.experiment.noise**2 or SLIGHT_RIDGE
         return {
-            "3 nearest neighbours": algorithms.nearest_neighbours,
+            "3 nearest": algorithms.nearest_neighbours,
             "GD, 1 step": partial(algorithms.gradient_descent, rate=rate),
             "one-pass SGD": partial(algorithms.stochastic_gradient_descent, rate=pass_rate),
             f"ridge, {'σ²/τ²' if self.experiment.noise else SLIGHT_RIDGE}": partial(
