@@ -44,4 +44,4 @@ def test_names_the_device_where_there_is_one(monkeypatch):
 
 def test_tells_that_triton_is_absent(monkeypatch):
     monkeypatch.setattr(config, "find_spec", lambda name: None)
-    assert row("triton") == "absent: triton is not installed; EvoNorm needs it for CUDA tensors"
+    assert row("triton") == "absent: triton is not installed; EvoNorm and attention need it for CUDA tensors"
