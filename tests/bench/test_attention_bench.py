@@ -34,7 +34,7 @@ def test_a_small_run_measures_everything_and_judges_nothing():
 
 def test_the_full_run_judges_every_promise():
     report = attention.run(replace(TINY, quick=False), silent)
-    assert len(report.judgements) == 6
+    assert len(report.judgements) == 7
     assert {judgement.verdict for judgement in report.judgements} <= {"met", "missed"}
 
 
