@@ -15,7 +15,7 @@ from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages, gram_atten
 from fastsciml.kernels.evonorm_moments import moments_kernel
 from fastsciml.kernels.evonorm_tiles import held_group, merged_channels, next_power_of_2, stage
 from fastsciml.kernels.gram_attention_launch import options as options_of_gram
-from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES
+from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES, segment
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
@@ -31,12 +31,14 @@ INTEGERS = (
 NUMBERS = {"EPS": 1e-5, "CENTRED": True}
 ABSENT = ("v", "weight", "bias", "variance", "pull")  # of EvoNorm, each of which may be None
 # Of linear attention: float32 whatever the tensors are (float64 for float64), and tables.
-REAL_OF_ATTENTION = ("log_decay", "first", "states", "last", "before", "after", "dots", "q_dots", "k_dots")
-TABLES = ("sequences", "chunk_sequences")
+REAL_OF_ATTENTION = (
+    "log_decay", "first", "states", "last", "before", "after", "dots", "q_dots", "k_dots", "sums", "starts",
+)  # fmt: skip
+TABLES = ("sequences", "chunk_sequences", "first_segments")
 OPERANDS = {
     "bfloat16": ("bf16", tl.bfloat16, "ieee"),
     "float16": ("fp16", tl.float32, "tf32"),
-    "float32": ("fp32", tl.float32, "ieee"),
+    "float32": ("fp32", tl.float32, "tf32x3"),
     "float64": ("fp64", tl.float64, "ieee"),
 }
 
@@ -77,10 +79,11 @@ def attention_cases():
     for dtype, (element, dot, precision) in OPERANDS.items():
         for decayed, backward, whole in flags:
             of_states = {"HAS_FIRST": not whole, "KEEPS": not whole}
-            of_outputs = {"DOTS": decayed, "WHOLE": whole}
+            tiles = (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype]
+            of_outputs = {"DOTS": decayed, "WHOLE": whole, "BLOCK_K": tiles.keys}
             for kernel, tiles, more in (
                 (linear_attention.states_kernel, STATES[dtype], of_states),
-                (linear_attention.outputs_kernel, (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype], of_outputs),
+                (linear_attention.outputs_kernel, tiles, of_outputs),
             ):
                 constants = {"CHUNK": tiles.chunk, "BLOCK_D": tiles.depth, "BLOCK_E": tiles.width, "DOT": dot,
                              "PRECISION": precision, "DECAYED": decayed, "BACKWARD": backward}  # fmt: skip
@@ -88,6 +91,10 @@ def attention_cases():
         if element in ("fp32", "fp64"):
             constants = {"CHUNK": STATES[dtype].chunk, "BLOCK": 1024}
             yield linear_attention.decay_gradient_kernel, constants, {"num_warps": 4}, element
+            for decayed in (True, False):
+                constants = {"DECAYED": decayed, "HAS_FIRST": True, "KEEPS": True, "BACKWARD": True,
+                             "SEGMENT": segment(STATES[dtype].chunk), "BLOCK": 1024}  # fmt: skip
+                yield linear_attention.join_kernel, constants, {"num_warps": 4}, element
 
 
 def gram_cases():
