@@ -113,11 +113,11 @@ def join_kernel(
     DECAYED: tl.constexpr, HAS_FIRST: tl.constexpr, KEEPS: tl.constexpr, BACKWARD: tl.constexpr,
     SEGMENT: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """state <- (segment's product of a) * state + segment's sum."""
+    """S <- (segment's product of a) * S + segment's sum."""
     real: tl.constexpr = last.dtype.element_ty
     unit = tl.program_id(0).to(tl.int64)
     sequence, head = unit // heads, unit % heads
-    batch, start, tokens, first_chunk = load_sequence(sequences, sequence)
+    batch, start, tokens, _ = load_sequence(sequences, sequence)
     first_segment = tl.load(first_segments + sequence)
     log_decay += (batch * heads + head) * length + start
     i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)

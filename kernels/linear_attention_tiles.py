@@ -25,8 +25,9 @@ class Tiles:
 
 
 # The widest that spill no register on sm_80, sm_90 and sm_100, rows without alignment included. Chunks of 64 tokens in
-# float32 or float64 would spill; both kernels of a dtype have the same chunks. The states' blocks are narrow, since a
-# sequence's chunks are walked one after another: they give a GPU more programs.
+# float64 would spill; both kernels of a dtype have the same chunks. The states' blocks are narrow, since a sequence's
+# chunks are walked one after another: they give a GPU more programs. Of float32's products each operand is held twice,
+# as what TF32 can keep of it and the rest, so that few keys at a time are what lets an output be 64 columns wide.
 STATES = {
     "bfloat16": Tiles(64, 64, 32, 4, 3),
     "float16": Tiles(64, 64, 32, 4, 3),
@@ -40,7 +41,7 @@ OUTPUTS = {
     "float64": Tiles(32, 16, 16, 4, 1, 32),
 }
 # With decay, which takes registers for the weights of pairs.
-DECAYED_OUTPUTS = OUTPUTS | {"float32": Tiles(64, 32, 32, 8, 1, 16)}
+DECAYED_OUTPUTS = OUTPUTS | {"bfloat16": Tiles(64, 32, 64, 8, 1, 32), "float32": Tiles(64, 32, 32, 8, 1, 16)}
 
 
 def segment(chunk: int) -> int:

@@ -79,11 +79,11 @@ def attention_cases():
     for dtype, (element, dot, precision) in OPERANDS.items():
         for decayed, backward, whole in flags:
             of_states = {"HAS_FIRST": not whole, "KEEPS": not whole}
-            tiles = (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype]
-            of_outputs = {"DOTS": decayed, "WHOLE": whole, "BLOCK_K": tiles.keys}
+            outputs = (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype]
+            of_outputs = {"DOTS": decayed, "WHOLE": whole, "BLOCK_K": outputs.keys}
             for kernel, tiles, more in (
                 (linear_attention.states_kernel, STATES[dtype], of_states),
-                (linear_attention.outputs_kernel, tiles, of_outputs),
+                (linear_attention.outputs_kernel, outputs, of_outputs),
             ):
                 constants = {"CHUNK": tiles.chunk, "BLOCK_D": tiles.depth, "BLOCK_E": tiles.width, "DOT": dot,
                              "PRECISION": precision, "DECAYED": decayed, "BACKWARD": backward}  # fmt: skip
