@@ -140,7 +140,7 @@ def join_kernel(
     tl.store(last + unit * elements + i, state, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batches"])
 def outputs_kernel(
     x, # [batch, x_heads, length, depth]
     y, # [batch, y_heads, length, depth]

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from fastsciml.kernels import linear_attention as kernels
 from fastsciml.kernels.dtypes import real_dtype
-from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES, Tiles, cuts, fitted, segment
+from fastsciml.kernels.linear_attention_tiles import STATES, cuts, fitted, outputs, segment
 from torch import Tensor
 
 # What operands of products are, and how exact products of float32 are: of float32, three products of TF32 halves, which
@@ -82,7 +82,7 @@ def _sequences(spans: list[tuple[int, int, int]], chunk: int, device: torch.devi
 
 def _cut(q: Tensor, cu_seqlens: Tensor | None) -> tuple[Sequences, Segments]:
     ends = None if cu_seqlens is None else tuple(cu_seqlens.tolist())
-    chunk = _tiles(STATES, q).chunk
+    chunk = STATES[_name(q.dtype)].chunk
     return _tables(q.shape[0], q.shape[2], ends, chunk, segment(chunk), q.device)
 
 
@@ -142,7 +142,7 @@ def linear_attention_backward(
     kernels.decay_gradient_kernel[(sequences.chunks * heads,)](
         before, last, after, q_dots, k_dots, dlog_decay, sequences.table, sequences.chunk_sequences,
         heads, q.shape[2], q.shape[3] * v.shape[3], q_dots.shape[0], k_dots.shape[0], log_decay.numel(),
-        CHUNK=_tiles(STATES, q).chunk, BLOCK=BLOCK_OF_STATE,
+        CHUNK=STATES[_name(q.dtype)].chunk, BLOCK=BLOCK_OF_STATE,
     )  # fmt: skip
     return dq, dk, dv, dlog_decay, dstate
 
@@ -160,7 +160,7 @@ def _states(
 ) -> tuple[Tensor, Tensor]:
     """The states that the chunks begin with (in the order of walking), and those at the end."""
     depth, width = y.shape[3], z.shape[3]
-    tiles = fitted(_tiles(STATES, y), depth, width)
+    tiles = fitted(STATES[_name(y.dtype)], depth, width)
     blocks = triton.cdiv(depth, tiles.depth) * triton.cdiv(width, tiles.width)
     if not cuts(sequences.count * heads * blocks, sequences.longest, segments.tokens):
         return _walk(sequences, heads, y, z, log_decay, first, scale, backward)
@@ -191,7 +191,7 @@ def _walk(
     keeps: bool = True,
 ) -> tuple[Tensor, Tensor]:
     depth, width = y.shape[3], z.shape[3]
-    tiles = fitted(_tiles(STATES, y), depth, width)
+    tiles = fitted(STATES[_name(y.dtype)], depth, width)
     last = y.new_empty((sequences.count, heads, depth, width), dtype=real_dtype(y))
     states = last.new_empty((sequences.chunks if keeps else 0, heads, depth, width))
     dot, precision = OPERANDS[y.dtype]
@@ -246,7 +246,7 @@ def _outputs(
     x, y, z = rows
     batches, x_heads, length, depth = x.shape
     width = z.shape[3]
-    tiles = fitted(_tiles(OUTPUTS if log_decay is None else DECAYED_OUTPUTS, x), depth, width)
+    tiles = fitted(outputs(_name(x.dtype), log_decay is not None, _capability(x.device)), depth, width)
     blocks = triton.cdiv(width, tiles.width)
     dots = None if dot_with is None else states.new_empty((blocks, batches, heads, length))
     dot, precision = OPERANDS[x.dtype]
@@ -263,5 +263,10 @@ def _outputs(
     return dots
 
 
-def _tiles(tiles: dict[str, Tiles], tensor: Tensor) -> Tiles:
-    return tiles[str(tensor.dtype).removeprefix("torch.")]
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@lru_cache
+def _capability(device: torch.device) -> int | None:
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else None

@@ -42,6 +42,16 @@ OUTPUTS = {
 }
 # With decay, which takes registers for the weights of pairs.
 DECAYED_OUTPUTS = OUTPUTS | {"bfloat16": Tiles(64, 32, 64, 8, 1, 32), "float32": Tiles(64, 32, 32, 8, 1, 16)}
+# Where products take their operands from shared memory (compute capability 9 and 10), registers suffice for more keys.
+FROM_SHARED_MEMORY = (9, 10)
+WIDE_OUTPUTS = {"float32": Tiles(64, 32, 64, 8, 1, 32)}
+
+
+def outputs(dtype: str, decayed: bool, capability: int | None) -> Tiles:
+    """For a device's major compute capability; None: any."""
+    if capability in FROM_SHARED_MEMORY and dtype in WIDE_OUTPUTS:
+        return WIDE_OUTPUTS[dtype]
+    return (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype]
 
 
 def segment(chunk: int) -> int:
