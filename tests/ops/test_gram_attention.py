@@ -169,7 +169,9 @@ def test_a_device_without_kernels_goes_by_the_definition(dtype, monkeypatch):
     tokens, left, right, _ = make(dtype=dtype)
     expected = gram_attention(tokens, left, right, 6)
     monkeypatch.setattr("fastsciml.ops.triton_kernels.KERNEL_DEVICES", ())
-    torch.testing.assert_close(gram_attention(tokens, left, right, 6), expected)
+    out = gram_attention(tokens, left, right, 6)
+    assert out.dtype == dtype
+    assert error(out, expected) < 2 * ROUNDING[dtype]
 
 
 @pytest.mark.parametrize("shape", [(0, 7, 5, 2), (3, 0, 5, 2), (3, 7, 5, 0)], ids=["batch", "length", "heads"])
