@@ -4,12 +4,9 @@
 
 serves the output (x, y, z = q, k, v) and every gradient, for which time may run backward. `states_kernel` walks a
 sequence's chunks and keeps the state that each begins with, one program per block of a head's state; `outputs_kernel`
-makes a chunk's output from it, one program per chunk, head and block of columns, BLOCK_K keys after BLOCK_K keys:
+makes a chunk's output from it, one program per chunk, head and block of columns:
 
     out = x_weight * (x S) + (x y^T * pair weights where a row sees a key) z
-
-Where that gives too few programs, sequences are cut into segments: `states_kernel` sums each, `join_kernel` finds the
-state that each begins with, and `states_kernel` walks each from there.
 
 Bytes: y, z and a state per chunk; x, y, z, a state per chunk and block of columns. Operands of products are DOT (bf16
 for bf16, float32 elsewhere: a state does not fit float16's range), sums float32 or float64. Offsets are 64 bits wide.
@@ -38,13 +35,6 @@ def cumulative_decay(log_decay, row, inside):
     """Sums of a chunk's log_decay from its first token on, and over all of it."""
     logarithms = tl.load(log_decay + row, mask=inside, other=0.0)
     return tl.cumsum(logarithms, 0), tl.sum(logarithms, 0)
-
-
-@triton.jit
-def load_rows(matrix, row, column, inside, columns):
-    return tl.load(
-        matrix + row[:, None] * columns + column[None, :], mask=inside[:, None] & (column < columns)[None, :], other=0.0
-    )
 
 
 @triton.jit
@@ -101,46 +91,6 @@ def states_kernel(
 
 
 @triton.jit
-def join_kernel(
-    sums, # [segments, heads, elements]: what each segment adds to the state
-    log_decay, # [batch, heads, length], if DECAYED
-    first, # [sequences, heads, elements], if HAS_FIRST
-    starts, # as sums, if KEEPS: the state before the segment, in the order of walking
-    last, # as first
-    sequences, # [sequences, 4] int64: batch, start, length, first chunk
-    first_segments, # [sequences] int64
-    heads, length, elements,
-    DECAYED: tl.constexpr, HAS_FIRST: tl.constexpr, KEEPS: tl.constexpr, BACKWARD: tl.constexpr,
-    SEGMENT: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """S <- (segment's product of a) * S + segment's sum."""
-    real: tl.constexpr = last.dtype.element_ty
-    unit = tl.program_id(0).to(tl.int64)
-    sequence, head = unit // heads, unit % heads
-    batch, start, tokens, _ = load_sequence(sequences, sequence)
-    first_segment = tl.load(first_segments + sequence)
-    log_decay += (batch * heads + head) * length + start
-    i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = i < elements
-    state = tl.zeros((BLOCK,), real)
-    if HAS_FIRST:
-        state += tl.load(first + unit * elements + i, mask=inside, other=0.0)
-    segments = tl.cdiv(tokens, SEGMENT)
-    for j in range(segments):
-        segment = j
-        if BACKWARD:
-            segment = segments - 1 - j
-        of_segment = ((first_segment + segment) * heads + head) * elements + i
-        if KEEPS:
-            tl.store(starts + of_segment, state, mask=inside)
-        if DECAYED:
-            token = segment * SEGMENT + tl.arange(0, SEGMENT)
-            state *= tl.exp(tl.sum(tl.load(log_decay + token, mask=token < tokens, other=0.0), 0))
-        state += tl.load(sums + of_segment, mask=inside, other=0.0)
-    tl.store(last + unit * elements + i, state, mask=inside)
-
-
-@triton.jit(do_not_specialize=["batches"])
 def outputs_kernel(
     x, # [batch, x_heads, length, depth]
     y, # [batch, y_heads, length, depth]
@@ -155,8 +105,7 @@ def outputs_kernel(
     batches, heads, x_heads, y_heads, z_heads, dot_heads, length, depth, width,
     x_scale: tl.float64, y_scale: tl.float64, stride_d, stride_e,
     DECAYED: tl.constexpr, DOTS: tl.constexpr, WHOLE: tl.constexpr, BACKWARD: tl.constexpr,
-    CHUNK: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_E: tl.constexpr,
-    DOT: tl.constexpr, PRECISION: tl.constexpr,
+    CHUNK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_E: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     real: tl.constexpr = states.dtype.element_ty
     unit = tl.program_id(0).to(tl.int64)
@@ -179,40 +128,35 @@ def outputs_kernel(
         which = sequence if WHOLE else chunk
         of_states = states + (which * heads + head) * depth * width
         result = tl.zeros((CHUNK, BLOCK_E), real)
+        scores = tl.zeros((CHUNK, CHUNK), real)
         for block in range(0, depth, BLOCK_D):
             d = block + tl.arange(0, BLOCK_D)
-            queries = load_rows(x, row, d, inside, depth).to(DOT)
+            queries = tl.load(
+                x + row[:, None] * depth + d[None, :], mask=inside[:, None] & (d < depth)[None, :], other=0.0
+            ).to(DOT)
             state = tl.load(
                 of_states + d[:, None] * stride_d + e[None, :] * stride_e,
                 mask=(d < depth)[:, None] & (e < width)[None, :], other=0.0,
             )  # fmt: skip
             result += tl.dot(queries, state.to(DOT), out_dtype=real, input_precision=PRECISION)
+            if not WHOLE:
+                keys = tl.load(
+                    of_y + row[None, :] * depth + d[:, None], mask=(d < depth)[:, None] & inside[None, :], other=0.0
+                )
+                scores += tl.dot(queries, keys.to(DOT), out_dtype=real, input_precision=PRECISION)
         if not WHOLE:
-            of_decay = log_decay + (batch * heads + head) * length + token
+            seen = row[:, None] <= row[None, :] if BACKWARD else row[:, None] >= row[None, :]
+            scores = tl.where(seen, scores * in_real(y_scale, real), 0.0)
             if DECAYED:
+                of_decay = log_decay + (batch * heads + head) * length + token
                 cumulative, total = cumulative_decay(of_decay, row, inside)
-                result *= tl.exp(total - cumulative if BACKWARD else cumulative)[:, None]
-            for first in range(0, CHUNK, BLOCK_K):
-                column = first + tl.arange(0, BLOCK_K)
-                given = column < tokens - (chunk - first_chunk) * CHUNK
-                scores = tl.zeros((CHUNK, BLOCK_K), real)
-                for block in range(0, depth, BLOCK_D):
-                    d = block + tl.arange(0, BLOCK_D)
-                    queries = load_rows(x, row, d, inside, depth).to(DOT)
-                    keys = tl.load(
-                        of_y + column[None, :] * depth + d[:, None], mask=(d < depth)[:, None] & given[None, :],
-                        other=0.0,
-                    )  # fmt: skip
-                    scores += tl.dot(queries, keys.to(DOT), out_dtype=real, input_precision=PRECISION)
-                seen = row[:, None] <= column[None, :] if BACKWARD else row[:, None] >= column[None, :]
-                scores = tl.where(seen, scores * in_real(y_scale, real), 0.0)
-                if DECAYED:
-                    # The same sums as the rows': others' rounding would not cancel.
-                    of_columns = tl.sum(tl.where(row[:, None] == column[None, :], cumulative[:, None], 0.0), 0)
-                    apart = cumulative[:, None] - of_columns[None, :]
-                    scores *= tl.exp(tl.where(seen, -apart if BACKWARD else apart, 0.0))
-                values = load_rows(of_z, column, e, given, width)
-                result += tl.dot(scores.to(DOT), values.to(DOT), out_dtype=real, input_precision=PRECISION)
+                apart = cumulative[:, None] - cumulative[None, :]
+                left = total - cumulative if BACKWARD else cumulative
+                pairs = tl.exp(tl.where(seen, -apart if BACKWARD else apart, 0.0))
+                scores *= pairs
+                result *= tl.exp(left)[:, None]
+            values = tl.load(of_z + of_out, mask=in_out, other=0.0)
+            result += tl.dot(scores.to(DOT), values.to(DOT), out_dtype=real, input_precision=PRECISION)
         result *= in_real(x_scale, real)
         if DOTS:
             others = tl.load(

@@ -12,16 +12,15 @@ import triton
 import triton.language as tl
 from fastsciml.kernels import linear_attention as kernels
 from fastsciml.kernels.dtypes import real_dtype
-from fastsciml.kernels.linear_attention_tiles import STATES, cuts, fitted, outputs, segment
+from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, PIECE, STATES, Tiles, fitted
 from torch import Tensor
 
-# What operands of products are, and how exact products of float32 are: of float32, three products of TF32 halves, which
-# keep its digits in the tensor cores; float16 is multiplied as TF32, which has as many digits and a float32's range.
-# Triton's interpreter multiplies bfloat16's bits.
+# What operands of products are, and how exact products of float32 are: float16 is multiplied as TF32, which has as
+# many digits and a float32's range. Triton's interpreter multiplies bfloat16's bits.
 OPERANDS: dict[torch.dtype, tuple[Any, str]] = {
     torch.bfloat16: (tl.float32 if triton.knobs.runtime.interpret else tl.bfloat16, "ieee"),
     torch.float16: (tl.float32, "tf32"),
-    torch.float32: (tl.float32, "tf32x3"),
+    torch.float32: (tl.float32, "ieee"),
     torch.float64: (tl.float64, "ieee"),
 }
 BLOCK_OF_STATE = 1024
@@ -33,7 +32,7 @@ class Sequences:
 
     table: Tensor  # [sequences, 4] int64: batch, start, length, first chunk
     chunk_sequences: Tensor  # [chunks] int64
-    longest: int  # tokens
+    parts: tuple[int, ...]  # into how many pieces each sequence was cut
 
     @property
     def count(self) -> int:
@@ -44,46 +43,31 @@ class Sequences:
         return self.chunk_sequences.shape[0]
 
 
-@dataclass(frozen=True)
-class Segments:
-    """Sequences cut into pieces; chunks are numbered as in the sequences."""
-
-    pieces: Sequences
-    first: Tensor  # [sequences] int64: the first piece of each
-    tokens: int
-
-
 @lru_cache(maxsize=64)
 def _tables(
-    batches: int, length: int, ends: tuple[int, ...] | None, chunk: int, tokens: int, device: torch.device
-) -> tuple[Sequences, Segments]:
-    """Every sequence of its own, and cut into segments of so many tokens."""
+    batches: int, length: int, ends: tuple[int, ...] | None, chunk: int, piece: int | None, device: torch.device
+) -> Sequences:
+    """Every sequence of its own, or cut into pieces of so many tokens."""
     if ends is None:
         spans = [(batch, 0, length) for batch in range(batches)]
     else:
         spans = [(0, start, end - start) for start, end in pairwise(ends)]
-    pieces = [
-        (batch, start + first, min(tokens, extent - first))
-        for batch, start, extent in spans
-        for first in range(0, extent, tokens)
-    ]
-    counts = torch.tensor([triton.cdiv(extent, tokens) for _, _, extent in spans], dtype=torch.int64)
-    first = (counts.cumsum(0) - counts).to(device)
-    return _sequences(spans, chunk, device), Segments(_sequences(pieces, chunk, device), first, tokens)
-
-
-def _sequences(spans: list[tuple[int, int, int]], chunk: int, device: torch.device) -> Sequences:
+    parts = tuple(1 if piece is None else triton.cdiv(tokens, piece) for _, _, tokens in spans)
+    if piece is not None:
+        spans = [
+            (batch, start + first, min(piece, tokens - first))
+            for batch, start, tokens in spans
+            for first in range(0, tokens, piece)
+        ]
     rows = torch.tensor(spans, dtype=torch.int64).reshape(-1, 3)
     chunks = (rows[:, 2] + chunk - 1) // chunk
     table = torch.cat([rows, (chunks.cumsum(0) - chunks)[:, None]], 1)
-    owners = torch.arange(len(spans)).repeat_interleave(chunks)
-    return Sequences(table.to(device), owners.to(device), max((extent for _, _, extent in spans), default=0))
+    return Sequences(table.to(device), torch.arange(len(spans)).repeat_interleave(chunks).to(device), parts)
 
 
-def _cut(q: Tensor, cu_seqlens: Tensor | None) -> tuple[Sequences, Segments]:
+def _sequences(q: Tensor, cu_seqlens: Tensor | None, piece: int | None = None) -> Sequences:
     ends = None if cu_seqlens is None else tuple(cu_seqlens.tolist())
-    chunk = STATES[_name(q.dtype)].chunk
-    return _tables(q.shape[0], q.shape[2], ends, chunk, segment(chunk), q.device)
+    return _tables(q.shape[0], q.shape[2], ends, _tiles(STATES, q).chunk, piece, q.device)
 
 
 def linear_attention(
@@ -96,11 +80,11 @@ def linear_attention(
     causal: bool,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    (sequences, segments), heads = _cut(q, cu_seqlens), q.shape[1]
+    sequences, heads = _sequences(q, cu_seqlens), q.shape[1]
     if causal:
-        states, last = _states(sequences, segments, heads, k, v, log_decay, state, 1.0)
+        states, last = _states(sequences, heads, k, v, log_decay, state, 1.0)
     else:
-        states = last = _whole_state(sequences, segments, heads, k, v, state, 1.0)
+        states = last = _whole_state(q, cu_seqlens, k, v, state, 1.0)
     out = q.new_empty((*q.shape[:3], v.shape[3]))
     _outputs(sequences, heads, (q, k, v), log_decay, states, (scale, 1.0), out, whole=not causal)
     return out, last
@@ -118,14 +102,14 @@ def linear_attention_backward(
     causal: bool,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    (sequences, segments), heads = _cut(q, cu_seqlens), q.shape[1]
+    sequences, heads = _sequences(q, cu_seqlens), q.shape[1]
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     if causal:
-        before, last = _states(sequences, segments, heads, k, v, log_decay, state, 1.0)
-        after, dstate = _states(sequences, segments, heads, q, dout, log_decay, dlast, scale, backward=True)
+        before, last = _states(sequences, heads, k, v, log_decay, state, 1.0)
+        after, dstate = _states(sequences, heads, q, dout, log_decay, dlast, scale, backward=True)
     else:
-        before = last = _whole_state(sequences, segments, heads, k, v, state, 1.0)
-        after = dstate = _whole_state(sequences, segments, heads, q, dout, dlast, scale)
+        before = last = _whole_state(q, cu_seqlens, k, v, state, 1.0)
+        after = dstate = _whole_state(q, cu_seqlens, q, dout, dlast, scale)
     whole, decayed = not causal, log_decay is not None
     q_dots = _outputs(
         sequences, heads, (dout, v, k), log_decay, before.mT, (scale, 1.0), dq,
@@ -142,44 +126,12 @@ def linear_attention_backward(
     kernels.decay_gradient_kernel[(sequences.chunks * heads,)](
         before, last, after, q_dots, k_dots, dlog_decay, sequences.table, sequences.chunk_sequences,
         heads, q.shape[2], q.shape[3] * v.shape[3], q_dots.shape[0], k_dots.shape[0], log_decay.numel(),
-        CHUNK=STATES[_name(q.dtype)].chunk, BLOCK=BLOCK_OF_STATE,
+        CHUNK=_tiles(STATES, q).chunk, BLOCK=BLOCK_OF_STATE,
     )  # fmt: skip
     return dq, dk, dv, dlog_decay, dstate
 
 
 def _states(
-    sequences: Sequences,
-    segments: Segments,
-    heads: int,
-    y: Tensor,
-    z: Tensor,
-    log_decay: Tensor | None,
-    first: Tensor | None,
-    scale: float,
-    backward: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """The states that the chunks begin with (in the order of walking), and those at the end."""
-    depth, width = y.shape[3], z.shape[3]
-    tiles = fitted(STATES[_name(y.dtype)], depth, width)
-    blocks = triton.cdiv(depth, tiles.depth) * triton.cdiv(width, tiles.width)
-    if not cuts(sequences.count * heads * blocks, sequences.longest, segments.tokens):
-        return _walk(sequences, heads, y, z, log_decay, first, scale, backward)
-    _, sums = _walk(segments.pieces, heads, y, z, log_decay, None, scale, backward, keeps=False)
-    starts = torch.empty_like(sums)
-    last = _join(sequences, segments, sums, log_decay, first, starts, backward)
-    states, _ = _walk(segments.pieces, heads, y, z, log_decay, starts, scale, backward)
-    return states, last
-
-
-def _whole_state(
-    sequences: Sequences, segments: Segments, heads: int, y: Tensor, z: Tensor, first: Tensor | None, scale: float
-) -> Tensor:
-    """First + scale * the sum of y^T z over each sequence."""
-    _, sums = _walk(segments.pieces, heads, y, z, None, None, scale, keeps=False)
-    return _join(sequences, segments, sums, None, first, None)
-
-
-def _walk(
     sequences: Sequences,
     heads: int,
     y: Tensor,
@@ -190,14 +142,13 @@ def _walk(
     backward: bool = False,
     keeps: bool = True,
 ) -> tuple[Tensor, Tensor]:
+    """The states that the chunks begin with (in the order of walking), and those at the end."""
     depth, width = y.shape[3], z.shape[3]
-    tiles = fitted(STATES[_name(y.dtype)], depth, width)
+    tiles = fitted(_tiles(STATES, y), depth, width)
     last = y.new_empty((sequences.count, heads, depth, width), dtype=real_dtype(y))
     states = last.new_empty((sequences.chunks if keeps else 0, heads, depth, width))
     dot, precision = OPERANDS[y.dtype]
     blocks = triton.cdiv(depth, tiles.depth) * triton.cdiv(width, tiles.width)
-    if not last.numel():
-        return states, last
     kernels.states_kernel[(sequences.count * heads, blocks)](
         y, z, last if log_decay is None else log_decay, last if first is None else first, states if keeps else last,
         last, sequences.table, heads, y.shape[1], z.shape[1], y.shape[2], depth, width, float(scale),
@@ -208,26 +159,17 @@ def _walk(
     return states, last
 
 
-def _join(
-    sequences: Sequences,
-    segments: Segments,
-    sums: Tensor,
-    log_decay: Tensor | None,
-    first: Tensor | None,
-    starts: Tensor | None,
-    backward: bool = False,
+def _whole_state(
+    q: Tensor, cu_seqlens: Tensor | None, y: Tensor, z: Tensor, first: Tensor | None, scale: float
 ) -> Tensor:
-    """Fills `starts` with the states that segments begin with; returns those at the ends of the sequences."""
-    heads, elements = sums.shape[1], sums.shape[2] * sums.shape[3]
-    last = sums.new_empty((sequences.count, *sums.shape[1:]))
-    kernels.join_kernel[(sequences.count * heads, triton.cdiv(elements, BLOCK_OF_STATE))](
-        sums, last if log_decay is None else log_decay, last if first is None else first,
-        last if starts is None else starts, last, sequences.table, segments.first,
-        heads, 0 if log_decay is None else log_decay.shape[2], elements,
-        DECAYED=log_decay is not None, HAS_FIRST=first is not None, KEEPS=starts is not None, BACKWARD=backward,
-        SEGMENT=segments.tokens, BLOCK=BLOCK_OF_STATE,
-    )  # fmt: skip
-    return last
+    """First + scale * the sum of y^T z over each sequence, from the sums of its pieces."""
+    pieces = _sequences(q, cu_seqlens, PIECE)
+    _, sums = _states(pieces, q.shape[1], y, z, None, None, scale, keeps=False)
+    if len(set(pieces.parts)) == 1:
+        whole = sums.unflatten(0, (-1, pieces.parts[0])).sum(1)
+    else:
+        whole = torch.stack([piece.sum(0) for piece in sums.split(pieces.parts)])
+    return whole if first is None else whole + first
 
 
 def _outputs(
@@ -246,7 +188,7 @@ def _outputs(
     x, y, z = rows
     batches, x_heads, length, depth = x.shape
     width = z.shape[3]
-    tiles = fitted(outputs(_name(x.dtype), log_decay is not None, _capability(x.device)), depth, width)
+    tiles = fitted(_tiles(OUTPUTS if log_decay is None else DECAYED_OUTPUTS, x), depth, width)
     blocks = triton.cdiv(width, tiles.width)
     dots = None if dot_with is None else states.new_empty((blocks, batches, heads, length))
     dot, precision = OPERANDS[x.dtype]
@@ -257,16 +199,11 @@ def _outputs(
         batches, heads, x_heads, y.shape[1], z.shape[1], 1 if dot_with is None else dot_with.shape[1],
         length, depth, width, float(scales[0]), float(scales[1]), states.stride(2), states.stride(3),
         DECAYED=log_decay is not None, DOTS=dots is not None, WHOLE=whole, BACKWARD=backward,
-        CHUNK=tiles.chunk, BLOCK_K=tiles.keys, BLOCK_D=tiles.depth, BLOCK_E=tiles.width,
-        DOT=dot, PRECISION=precision, num_warps=tiles.warps, num_stages=tiles.stages,
+        CHUNK=tiles.chunk, BLOCK_D=tiles.depth, BLOCK_E=tiles.width, DOT=dot, PRECISION=precision,
+        num_warps=tiles.warps, num_stages=tiles.stages,
     )  # fmt: skip
     return dots
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-@lru_cache
-def _capability(device: torch.device) -> int | None:
-    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else None
+def _tiles(tiles: dict[str, Tiles], tensor: Tensor) -> Tiles:
+    return tiles[str(tensor.dtype).removeprefix("torch.")]

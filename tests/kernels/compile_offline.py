@@ -15,7 +15,7 @@ from fastsciml.kernels import evonorm_b, evonorm_s, evonorm_s_stages, gram_atten
 from fastsciml.kernels.evonorm_moments import moments_kernel
 from fastsciml.kernels.evonorm_tiles import held_group, merged_channels, next_power_of_2, stage
 from fastsciml.kernels.gram_attention_launch import options as options_of_gram
-from fastsciml.kernels.linear_attention_tiles import STATES, outputs, segment
+from fastsciml.kernels.linear_attention_tiles import DECAYED_OUTPUTS, OUTPUTS, STATES
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
@@ -31,14 +31,12 @@ INTEGERS = (
 NUMBERS = {"EPS": 1e-5, "CENTRED": True}
 ABSENT = ("v", "weight", "bias", "variance", "pull")  # of EvoNorm, each of which may be None
 # Of linear attention: float32 whatever the tensors are (float64 for float64), and tables.
-REAL_OF_ATTENTION = (
-    "log_decay", "first", "states", "last", "before", "after", "dots", "q_dots", "k_dots", "sums", "starts",
-)  # fmt: skip
-TABLES = ("sequences", "chunk_sequences", "first_segments")
+REAL_OF_ATTENTION = ("log_decay", "first", "states", "last", "before", "after", "dots", "q_dots", "k_dots")
+TABLES = ("sequences", "chunk_sequences")
 OPERANDS = {
     "bfloat16": ("bf16", tl.bfloat16, "ieee"),
     "float16": ("fp16", tl.float32, "tf32"),
-    "float32": ("fp32", tl.float32, "tf32x3"),
+    "float32": ("fp32", tl.float32, "ieee"),
     "float64": ("fp64", tl.float64, "ieee"),
 }
 
@@ -73,17 +71,16 @@ def placed(tiles, interleaved):
     return units | {"BLOCK_C": tiles.channels, "BLOCK_S": tiles.positions}
 
 
-def attention_cases(target):
+def attention_cases():
     """Kernel, constants, tiles' options, element: every dtype, both directions, with decay and without, the whole."""
     flags = [(True, True, False), (True, False, False), (False, False, False), (False, False, True)]
     for dtype, (element, dot, precision) in OPERANDS.items():
         for decayed, backward, whole in flags:
             of_states = {"HAS_FIRST": not whole, "KEEPS": not whole}
-            of_output = outputs(dtype, decayed, target // 10)
-            of_outputs = {"DOTS": decayed, "WHOLE": whole, "BLOCK_K": of_output.keys}
+            of_outputs = {"DOTS": decayed, "WHOLE": whole}
             for kernel, tiles, more in (
                 (linear_attention.states_kernel, STATES[dtype], of_states),
-                (linear_attention.outputs_kernel, of_output, of_outputs),
+                (linear_attention.outputs_kernel, (DECAYED_OUTPUTS if decayed else OUTPUTS)[dtype], of_outputs),
             ):
                 constants = {"CHUNK": tiles.chunk, "BLOCK_D": tiles.depth, "BLOCK_E": tiles.width, "DOT": dot,
                              "PRECISION": precision, "DECAYED": decayed, "BACKWARD": backward}  # fmt: skip
@@ -91,10 +88,6 @@ def attention_cases(target):
         if element in ("fp32", "fp64"):
             constants = {"CHUNK": STATES[dtype].chunk, "BLOCK": 1024}
             yield linear_attention.decay_gradient_kernel, constants, {"num_warps": 4}, element
-            for decayed in (True, False):
-                constants = {"DECAYED": decayed, "HAS_FIRST": True, "KEEPS": True, "BACKWARD": True,
-                             "SEGMENT": segment(STATES[dtype].chunk), "BLOCK": 1024}  # fmt: skip
-                yield linear_attention.join_kernel, constants, {"num_warps": 4}, element
 
 
 def gram_cases():
@@ -156,12 +149,10 @@ if __name__ == "__main__":
         absent = dict.fromkeys(set(ABSENT) & set(kernel.arg_names))
         if absent:
             cases.append((kernel, constants | absent, {"num_warps": warps}, "fp32", evonorm_type))
+    cases += [(*case, attention_type) for case in attention_cases()]
     cases += [(*case, gram_type) for case in gram_cases()]
-    for target in TARGETS:
-        for kernel, constants, options, element, argument_type in (
-            *(case for case in cases if target == TARGETS[1] or None not in case[1].values()),
-            *((*case, attention_type) for case in attention_cases(target)),
-        ):
+    for kernel, constants, options, element, argument_type in cases:
+        for target in TARGETS[1:2] if None in constants.values() else TARGETS:
             about = {"kernel": kernel.fn.__name__, "target": target, "element": element}
             about |= {name: str(value) for name, value in constants.items()}
             print(json.dumps(about | report(kernel, constants, options, target, element, argument_type)), flush=True)

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import torch
-from fastsciml.kernels import linear_attention_tiles
 
 from fastsciml.ops import linear_attention_cuda
 
@@ -92,38 +91,6 @@ def test_sequences_of_several_lengths(attention, causal, stated, dtype):
     cu_seqlens = torch.tensor([0, 5, 5, 70, 200])
     tensors = make((1, 4, 2, 200, 16, 20), dtype, causal, stated=stated, sequences=4)
     compare(attention, tensors, dtype, cu_seqlens, causal)
-
-
-@pytest.mark.parametrize("decayed", [True, False], ids=["decay", "no-decay"])
-@pytest.mark.parametrize("stated", [True, False], ids=["state", "no-state"])
-@pytest.mark.parametrize("shape", [(1, 2, 1, 200, 16, 20), (2, 1, 1, 200, 16, 16)], ids=str)
-def test_segments_of_a_chunk_give_the_same(attention, monkeypatch, shape, stated, decayed):
-    monkeypatch.setattr(linear_attention_tiles, "SEGMENT", 1)
-    joined = record_joins(attention, monkeypatch)
-    cu_seqlens = torch.tensor([0, 5, 5, 70, 200]) if shape[0] == 1 else None
-    tensors = make(shape, torch.float32, True, decayed, stated, None if cu_seqlens is None else 4)
-    compare(attention, tensors, torch.float32, cu_seqlens, True)
-    assert joined == [False, False, True]  # backward in time, in this order
-
-
-def test_many_programs_are_not_cut(attention, monkeypatch):
-    monkeypatch.setattr(linear_attention_tiles, "SEGMENT", 1)
-    monkeypatch.setattr(linear_attention_tiles, "ENOUGH", 2)
-    joined = record_joins(attention, monkeypatch)
-    compare(attention, make((1, 2, 2, 130, 16, 16), torch.float32), torch.float32, None, True)
-    assert joined == []
-
-
-def record_joins(attention, monkeypatch):
-    """Whether each join that was made is backward in time."""
-    joined, join = [], attention._join
-
-    def recording(*arguments):
-        joined.append(arguments[-1])
-        return join(*arguments)
-
-    monkeypatch.setattr(attention, "_join", recording)
-    return joined
 
 
 def test_a_small_decay_leaves_no_nan(attention):
