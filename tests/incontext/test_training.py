@@ -90,6 +90,20 @@ def test_loss_that_is_not_finite_is_named():
         trainer.run(log_every=5)
 
 
+def test_a_batch_without_a_finite_gradient_changes_nothing(monkeypatch):
+    trainer = Trainer(EXPERIMENTS[0])
+    trainer.advance(3)
+    before = weights(trainer.learner)
+    loss = Experiment.loss
+    monkeypatch.setattr(Experiment, "loss", lambda self, learner, tasks: loss(self, learner, tasks) * torch.inf)
+    trainer.advance(1)
+    assert torch.equal(weights(trainer.learner), before)
+    monkeypatch.undo()
+    trainer.advance(1)
+    assert weights(trainer.learner).isfinite().all()
+    assert not torch.equal(weights(trainer.learner), before)
+
+
 def test_experiment_is_what_was_written():
     for experiment in EXPERIMENTS:
         assert Experiment.from_dict(experiment.to_dict()) == experiment

@@ -15,7 +15,7 @@ from torch.nn.utils import vector_to_parameters
 from fastsciml.incontext.algorithms import gradient_descent_plus_plus, tuned_rate
 from fastsciml.incontext.tasks import Tasks
 
-HIGHEST_RATE = 5.0  # of several steps, over the best rate of one
+FIRST_GAMMA = 0.4  # over the largest eigenvalue of all X X^T: a start that shrinks no x by more than half
 
 
 class DescentLearner(nn.Module):
@@ -53,23 +53,40 @@ class DescentLearner(nn.Module):
         return gradient_descent_plus_plus(x, y, x_query, *of_steps)
 
     def fit(self, tasks: Tasks) -> DescentLearner:
-        """Find the rates and gammas with the smallest error over these tasks, by L-BFGS-B from the best single step's.
+        """Find the rates and gammas with the smallest error over these tasks, by L-BFGS-B in float64.
 
-        A gamma stays where no x grows by its turning, a rate below a few times the best single step's.
+        GD++ of many steps has many minima. Those of k steps begin the search for k + 1, which finds better ones than a
+        search for all at once.
         """
-        parameters = [self.rates] if self.gammas is None else [self.rates, self.gammas]
-        count, gammas = self.rates.numel(), 0 if self.gammas is None else self.gammas.numel()
-        largest = float(torch.linalg.matrix_norm(tasks.x, 2).max()) ** 2
-        unit = np.array([tuned_rate(tasks)] * count + [1 / largest] * gammas)
-        bounds = [(0.0, HIGHEST_RATE)] * count + [(0.0, 2.0)] * gammas
+        exact = tasks.to("cpu", torch.float64)
+        gamma = FIRST_GAMMA / float(torch.linalg.matrix_norm(exact.x, 2).max()) ** 2
+        rates, gammas = [tuned_rate(exact)], [gamma]
+        if self.rates.numel() == self.steps:
+            for steps in range(1, self.steps):
+                rates, gammas = self._searched(steps, rates, gammas, exact)
+                rates, gammas = [*rates, 2 * rates[-1]], [*gammas[:-1], max(gammas[-1], gamma), gamma]
+        rates, gammas = self._searched(self.steps, rates, gammas, exact)
+        with torch.no_grad():
+            self.rates.copy_(torch.tensor(rates))
+            if self.gammas is not None:
+                self.gammas.copy_(torch.tensor(gammas))
+        return self
+
+    def _searched(
+        self, steps: int, rates: list[float], gammas: list[float], tasks: Tasks
+    ) -> tuple[list[float], list[float]]:
+        """The minimum near these, of so many steps."""
+        plus_plus = self.gammas is not None
+        descent = DescentLearner(steps, plus_plus=plus_plus, shared=len(rates) < steps).double()
+        parameters = list(descent.parameters())
+        start = np.array([*rates, *gammas] if plus_plus else rates)
 
         def error(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            vector_to_parameters(torch.from_numpy(values * unit).to(self.rates), parameters)
-            value = (self(*tasks.given) - tasks.y_query).square().sum(-1).mean()
-            gradients = torch.autograd.grad(value, parameters)
-            return float(value.detach()), torch.cat(gradients).double().cpu().numpy() * unit
+            vector_to_parameters(torch.from_numpy(values * start), parameters)
+            value = (descent(*tasks.given) - tasks.y_query).square().sum(-1).mean()
+            gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
+            return float(value.detach()), torch.cat(gradients).numpy() * start
 
-        start = np.array([1.0] * count + [0.0] * gammas)
-        found = minimize(error, start, jac=True, method="L-BFGS-B", bounds=bounds)
-        vector_to_parameters(torch.from_numpy(found.x * unit).to(self.rates), parameters)
-        return self
+        found = minimize(error, np.ones_like(start), jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(start))
+        best = (found.x * start).tolist()
+        return best[: len(rates)], best[len(rates) :] or gammas

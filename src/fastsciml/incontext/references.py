@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -72,11 +73,19 @@ def on_features(features: nn.Module | None, algorithm: Predictor) -> Predictor:
 def fitted_descent(experiment: Experiment, learner: nn.Module, tasks: Tasks, plus_plus: bool) -> Predictor:
     """GD or GD++ of as many steps as the learner has layers, on its features if it has some."""
     features = getattr(learner, "features", None)
+    if features is None:
+        return copy.deepcopy(_fitted_to_x(experiment, plus_plus)).to(tasks.x.device)
     with torch.no_grad():
         seen = _featured(features, tasks)
+    descent = DescentLearner(experiment.layers, plus_plus=plus_plus, shared=experiment.looped).fit(seen)
+    return on_features(features, descent.to(seen.x.device).requires_grad_(False))
+
+
+@lru_cache(maxsize=4)
+def _fitted_to_x(experiment: Experiment, plus_plus: bool) -> DescentLearner:
+    """On the CPU; a search of many steps takes seconds, and serves the log and the comparison."""
     descent = DescentLearner(experiment.layers, plus_plus=plus_plus, shared=experiment.looped)
-    descent.to(seen.x.device).fit(seen).requires_grad_(False)
-    return on_features(features, descent)
+    return descent.fit(tuning_tasks(experiment)).requires_grad_(False)
 
 
 def nearest_descent(experiment: Experiment, learner: nn.Module, tasks: Tasks) -> Predictor:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich import box
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from fastsciml.files import replacing
 from fastsciml.incontext import algorithms
 from fastsciml.incontext.algorithms import Predictor
-from fastsciml.incontext.comparison import implicit_weight_difference, squared_prediction_difference
+from fastsciml.incontext.comparison import implied_weights
 from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.picture import SHADES
 from fastsciml.incontext.references import HIGHEST, LOWEST, evaluation_tasks, tuning_tasks
@@ -24,6 +25,7 @@ from fastsciml.incontext.run import load, write_rows
 from fastsciml.incontext.tasks import Tasks
 
 SLIGHT_RIDGE = 0.1  # where there is no noise
+WEIGHED = 128  # tasks whose implied weights are compared: each takes a sequence per query
 RIDGES = torch.logspace(-3, 1.5, 28).tolist()
 
 
@@ -35,6 +37,7 @@ class Trained:
     learner: nn.Module
     tasks: Tasks
     tuning: Tasks
+    predictions: dict[int, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, device: str) -> Trained:
@@ -65,34 +68,44 @@ class Trained:
             "least squares": algorithms.least_squares,
         }
 
+    def prediction(self, examples: int) -> Tensor:
+        """At each task's first query."""
+        if examples not in self.predictions:
+            self.predictions[examples] = self.learner(*first(self.tasks, examples).given)
+        return self.predictions[examples]
+
+    def difference(self, algorithm: Predictor, examples: int) -> float:
+        """SPD from an algorithm."""
+        its = algorithm(*first(self.tasks, examples).given)
+        return float((self.prediction(examples) - its).square().sum(-1).mean())
+
     def differences(self, examples: int) -> dict[str, float]:
         """SPD from each algorithm."""
-        tasks = first(self.tasks, examples)
-        return {
-            name: squared_prediction_difference(self.learner, algorithm, tasks)
-            for name, algorithm in self.algorithms(examples).items()
-        }
+        return {name: self.difference(its, examples) for name, its in self.algorithms(examples).items()}
 
     def weight_differences(self) -> dict[str, float]:
-        """ILWD from each algorithm that is linear in its query, with all examples."""
+        """ILWD from each algorithm that is linear in its query, with all examples of a few tasks."""
+        few = Tasks(*(t[:WEIGHED] for t in (self.tasks.x, self.tasks.y, self.tasks.x_query, self.tasks.y_query)))
+        mine = implied_weights(self.learner, few, few.x_query)
         return {
-            name: implicit_weight_difference(self.learner, algorithm, self.tasks, self.tasks.x_query)
-            for name, algorithm in self.algorithms(self.experiment.examples).items()
-            if algorithm is not algorithms.nearest_neighbours
+            name: float((mine - implied_weights(its, few, few.x_query)).square().sum((-2, -1)).mean())
+            for name, its in self.algorithms(self.experiment.examples).items()
+            if its is not algorithms.nearest_neighbours
         }
 
     def ridge_differences(self) -> list[float]:
         """SPD from ridge regression with every one of RIDGES, with all examples."""
-        ridges = (partial(algorithms.ridge_regression, ridge=ridge) for ridge in RIDGES)
-        return [squared_prediction_difference(self.learner, ridge, self.tasks) for ridge in ridges]
+        n = self.experiment.examples
+        return [self.difference(partial(algorithms.ridge_regression, ridge=ridge), n) for ridge in RIDGES]
 
     def loss(self) -> float:
-        return 0.5 * algorithms.mean_squared_error(self.learner(*self.tasks.given), self.tasks.y_query)
+        truth = first(self.tasks, self.experiment.examples).y_query
+        return 0.5 * float((self.prediction(self.experiment.examples) - truth).square().sum(-1).mean())
 
 
 def first(tasks: Tasks, examples: int) -> Tasks:
-    """The tasks with their first examples only."""
-    return Tasks(tasks.x[:, :examples], tasks.y[:, :examples], tasks.x_query, tasks.y_query)
+    """The tasks with their first examples and their first query only."""
+    return Tasks(tasks.x[:, :examples], tasks.y[:, :examples], tasks.x_query[:, :1], tasks.y_query[:, :1])
 
 
 def side_by_side(folders: Sequence[Path], output: Path, device: str = "cpu") -> Table:
@@ -135,11 +148,14 @@ def _short(name: str) -> str:
 
 
 def _table(rows: Sequence[dict[str, str | float]]) -> Table:
-    table = Table(box=box.ROUNDED)
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column in ("learner", "nearest") else "right")
+    """Of loss and SPD; the .csv has ILWD as well."""
+    table = Table(title="Squared prediction difference (SPD)", box=box.ROUNDED, title_justify="left")
+    columns = [column for column in rows[0] if not column.startswith("ILWD")]
+    for column in columns:
+        table.add_column(column.removeprefix("SPD "), justify="left" if column in ("learner", "nearest") else "right")
     for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else value for value in row.values()))
+        cells = (row[column] for column in columns)
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else cell for cell in cells))
     return table
 
 
@@ -157,6 +173,7 @@ def _draw(runs: Sequence[Trained]) -> Figure:
         left.semilogy(counts, [spd[name] for spd in by_count], color=colour, label=name)
         middle.semilogy(depths, [spd[name] for spd in by_depth], "o-", color=colour, label=name)
     left.axvline(deepest.experiment.x_dim, color="0.6", linestyle=":", linewidth=1)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set(title=deepest.name, xlabel="examples", ylabel="squared prediction difference")
     middle.set(title=f"With {quiet[0].experiment.examples} examples", xlabel="layers", xticks=depths)
     noisy = [run for run in runs if run.experiment.layers == deepest.experiment.layers]

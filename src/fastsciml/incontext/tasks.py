@@ -38,9 +38,9 @@ class Tasks:
         """What a learner is called with."""
         return self.x, self.y, self.x_query
 
-    def to(self, device: torch.device | str) -> Tasks:
-        """The same tasks on another device."""
-        return Tasks(*(t.to(device) for t in (self.x, self.y, self.x_query, self.y_query)))
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Tasks:
+        """The same tasks on another device, in another dtype; None: their own."""
+        return Tasks(*(t.to(device, dtype) for t in (self.x, self.y, self.x_query, self.y_query)))
 
     @property
     def all_x(self) -> Tensor:
