@@ -104,6 +104,12 @@ def test_a_batch_without_a_finite_gradient_changes_nothing(monkeypatch):
     assert not torch.equal(weights(trainer.learner), before)
 
 
+def test_a_run_goes_on_on_the_kind_of_device_it_began_on(tmp_path):
+    Trainer(EXPERIMENTS[0]).save(tmp_path / "run")
+    with pytest.raises(ValueError, match="is of a run on cpu: it cannot go on on cuda"):
+        Trainer.resumed(tmp_path / "run", "cuda")
+
+
 def test_experiment_is_what_was_written():
     for experiment in EXPERIMENTS:
         assert Experiment.from_dict(experiment.to_dict()) == experiment

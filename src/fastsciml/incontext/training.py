@@ -178,6 +178,7 @@ class Trainer:
         tensors["generator"] = self.generator.get_state()
         about = {
             "experiment": json.dumps(self.experiment.to_dict()),
+            "device": self.device.type,
             "step": str(self.step),
             "seconds": str(self.seconds),
             "records": json.dumps([astuple(record) for record in self.records]),
@@ -190,9 +191,12 @@ class Trainer:
         """The trainer that `save` wrote.
 
         Raises:
-            ValueError: there is no whole checkpoint at `path`.
+            ValueError: there is no whole checkpoint at `path`, or it is of a run on another kind of device, which draws
+                other numbers.
         """
         about, tensors = read_checkpoint(path)
+        if about["device"] != torch.device(device).type:
+            raise ValueError(f"{path} is of a run on {about['device']}: it cannot go on on {device}")
         trainer = cls(Experiment.from_dict(json.loads(about["experiment"])), device)
         trainer.step, trainer.seconds = int(about["step"]), float(about["seconds"])
         trainer.records = [Record(int(step), *numbers) for step, *numbers in json.loads(about["records"])]
