@@ -157,6 +157,8 @@ std::tuple<Tensor, Tensor> linear_attention(Tensor q, Tensor k, Tensor v, std::o
                                             double scale) {
   const Call call("linear_attention", q, k, v, log_decay, state, cu_seqlens, causal);
   Tensor out = torch::stable::new_empty(q, {q.size(0), q.size(1), q.size(2), v.size(3)});
+  // The first touch of small pages costs as much as the arithmetic. Not so for gradients: they come while much memory
+  // is held, when the system takes longer to free huge pages than they save (measured in bench/attention.py).
   core::advise_huge_pages(out);
   Tensor last = torch::stable::new_empty(q, {call.sequences.count(), q.size(1), q.size(3), v.size(3)}, real_type(q));
   core::with_stored(q, [&](auto element) {
@@ -190,7 +192,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> linear_attention_backward(
       call.op, "dout", "have the shape of the output");
   if (dlast) call.check_state(*dlast, "dlast");
   Tensor dq = torch::stable::empty_like(q), dk = torch::stable::empty_like(k), dv = torch::stable::empty_like(v);
-  for (const Tensor& gradient : {dq, dk, dv}) core::advise_huge_pages(gradient);
   const int64_t decays = log_decay ? log_decay->numel() : 0;
   const auto real_empty = [&](int64_t n) { return torch::stable::new_empty(q, {n}, real_type(q)); };
   Tensor dlog_decay = log_decay ? torch::stable::empty_like(*log_decay) : real_empty(0);
