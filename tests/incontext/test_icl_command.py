@@ -35,7 +35,7 @@ def rows(path):
     [
         (),
         ("--layers", 2, "--looped", "--learner", "softmax"),
-        ("--task", "sine", "--features", "8,8", "--x-dim", 0),
+        ("--task", "sine", "--features", "8,8", "--x-dim", 1),
         ("--learner", "transformer", "--width", 8, "--noise", 0.5),
         ("--task", "teacher", "--learner", "descent++", "--layers", 2),
     ],

@@ -32,7 +32,7 @@ app = typer.Typer(help="Learning in context by attention.", no_args_is_help=True
 def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("icl_run"),
     task: Annotated[TaskName, typer.Option(help="What is to be learned in context.")] = DEFAULT.task,
-    x_dim: Annotated[int, typer.Option(help="Width of x. (default for sine: 1)")] = 0,
+    x_dim: Annotated[int | None, typer.Option(help=f"Width of x. (default: {DEFAULT.x_dim}, of sine 1)")] = None,
     y_dim: Annotated[int, typer.Option(help="Width of y.")] = DEFAULT.y_dim,
     x: Annotated[Placing, typer.Option(help="Distribution of x in linear tasks.")] = DEFAULT.x,
     noise: Annotated[float, typer.Option(help="Standard deviation of the noise in linear tasks.")] = DEFAULT.noise,
@@ -75,7 +75,7 @@ def train(
         with refusing_bad_input():
             experiment = Experiment(
                 task=task,
-                x_dim=x_dim or (1 if task == "sine" else DEFAULT.x_dim),
+                x_dim=(1 if task == "sine" else DEFAULT.x_dim) if x_dim is None else x_dim,
                 y_dim=y_dim,
                 x=x,
                 noise=noise,
