@@ -115,8 +115,8 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   // Attention of all heads by the tokens' Gram matrix; its gradient, (dtokens, dleft, dright)
   library.def("gram_attention(Tensor tokens, Tensor left, Tensor right, int context) -> Tensor");
   library.def(
-      "gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right, int context) -> (Tensor, Tensor, "
-      "Tensor)");
+      "gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right, int context, bool "
+      "of_tokens) -> (Tensor, Tensor, Tensor)");
 
   // Attention without softmax, (output, last state); its gradient, (dq, dk, dv, dlog_decay, dstate)
   library.def(

@@ -47,15 +47,16 @@ def gram_attention(tokens: Tensor, left: Tensor, right: Tensor, context: int) ->
 
 
 def gram_attention_backward(
-    dout: Tensor, tokens: Tensor, left: Tensor, right: Tensor, context: int
+    dout: Tensor, tokens: Tensor, left: Tensor, right: Tensor, context: int, of_tokens: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, length, width = tokens.shape
     heads, share = left.shape[0], triton.cdiv(batch, SHARES)
-    dtokens = torch.empty_like(tokens)
-    kernel = kernels.tokens_gradient_kernel
-    kernel[(batch,)](
-        dout, tokens, left, right, dtokens, length, width, heads, context, **options(kernel, tokens.dtype, width)
-    )
+    dtokens = torch.empty_like(tokens) if of_tokens else tokens.new_empty((0,))
+    if of_tokens:
+        kernel = kernels.tokens_gradient_kernel
+        kernel[(batch,)](
+            dout, tokens, left, right, dtokens, length, width, heads, context, **options(kernel, tokens.dtype, width)
+        )
     shares = triton.cdiv(batch, share)
     sums = tokens.new_empty((shares, 2, *left.shape), dtype=real_dtype(tokens))
     kernel = kernels.weights_gradient_kernel

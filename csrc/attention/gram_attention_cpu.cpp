@@ -5,7 +5,7 @@
 // Multiply-adds per task, with N tokens, `context` of them seen, width T and H heads:
 //
 //   forward   context T^2 / 2 + 2 H T^3 + N T^2
-//   backward  context T^2 / 2 + 6 H T^3 + 2 N T^2 + context T^2
+//   backward  context T^2 / 2 + 6 H T^3 + 2 N T^2 + context T^2, without dtokens context T^2 / 2 + 4 H T^3 + N T^2
 //
 // Bytes: tokens read and output written once; backward tokens and dout read, dtokens written. Scratch memory for one
 // head with N = T = 11 in float32 with AVX-512 is 39 KiB forward, about an L1 cache, and 85 KiB backward. Called by
@@ -98,9 +98,11 @@ struct Scratch {
     make_gram(rows(tokens), call.context, call.width, rows(gram));
   }
 
-  // seen = G B_h, map = M
-  void add_head(int64_t head) {
-    multiply(rows(gram), call.right_of(head), call.squares(), Into::kNew, rows(seen));
+  // seen = G B_h
+  void see(int64_t head) { multiply(rows(gram), call.right_of(head), call.squares(), Into::kNew, rows(seen)); }
+
+  // map = M, from seen
+  void add_to_map(int64_t head) {
     multiply(call.left_of(head), rows(seen), call.squares(), head ? Into::kSum : Into::kNew, rows(map));
   }
 };
@@ -111,7 +113,10 @@ void forward(const Call<Stored>& call, const Stored* tokens, Stored* out) {
     Scratch<Stored> s(call);
     for (int64_t group = begin; group < end; ++group) {
       s.make_gram_of(tokens, group);
-      for (int64_t head = 0; head < call.heads; ++head) s.add_head(head);
+      for (int64_t head = 0; head < call.heads; ++head) {
+        s.see(head);
+        s.add_to_map(head);
+      }
       multiply(s.rows(s.tokens), s.rows(s.map).transposed(), call.of_tokens(), Into::kNew, s.rows(s.out));
       s.store(s.out, group, out);
     }
@@ -122,7 +127,7 @@ template <class Stored, class T = Compute<Stored>>
 struct Backward {
   const Call<Stored>& call;
   const Stored *dout, *tokens;
-  Stored* dtokens;
+  Stored* dtokens;  // null: not asked for
   int64_t weights = round_up(2 * call.heads * call.square, kLanes<T>);
   int64_t parts = part_count(call.groups);
   Lines<T> sums{parts * weights};  // [parts, left and right, heads, width, width]
@@ -149,15 +154,18 @@ struct Backward {
     const auto of_tokens = m.rows(m.tokens), of_dout = m.rows(m.dout), dmap = m.rows(m.dmap), dgram = m.rows(m.dgram);
     multiply(of_dout.transposed(), of_tokens, {call.width, call.length, call.width}, Into::kNew, dmap);
     for (int64_t head = 0; head < call.heads; ++head) {
-      m.add_head(head);
+      m.see(head);
       const auto dweights_of = [&](int64_t matrix) {
         return OfTasks<T>::rows(m.dweights.data() + matrix * call.square * kLanes<T>, call.width);
       };
       multiply(dmap, m.rows(m.seen).transposed(), squares, Into::kSum, dweights_of(head));
       multiply(call.left_of(head).transposed(), dmap, squares, Into::kNew, m.rows(m.left_dmap));
       multiply(m.rows(m.gram), m.rows(m.left_dmap), squares, Into::kSum, dweights_of(call.heads + head));
+      if (!dtokens) continue;
+      m.add_to_map(head);
       multiply(m.rows(m.left_dmap), call.right_of(head).transposed(), squares, head ? Into::kSum : Into::kNew, dgram);
     }
+    if (!dtokens) return;
     symmetrize(dgram, call.width);
     multiply(of_dout, m.rows(m.map), call.of_tokens(), Into::kNew, m.rows(m.out));
     multiply(of_tokens, dgram, {call.context, call.width, call.width}, Into::kSum, m.rows(m.out));
@@ -201,18 +209,18 @@ Tensor gram_attention(Tensor tokens, Tensor left, Tensor right, int64_t context)
 }
 
 std::tuple<Tensor, Tensor, Tensor> gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right,
-                                                           int64_t context) {
+                                                           int64_t context, bool of_tokens) {
   const char* op = "gram_attention_backward";
   check_call(op, tokens, left, right, context);
   core::check_contiguous(dout, tokens.scalar_type(), op, "dout");
   core::check_same_shape(tokens, dout, op, "dout");
-  Tensor dtokens = torch::stable::empty_like(tokens), dleft = torch::stable::empty_like(left),
-         dright = torch::stable::empty_like(right);
+  Tensor dtokens = of_tokens ? torch::stable::empty_like(tokens) : torch::stable::new_empty(tokens, {0});
+  Tensor dleft = torch::stable::empty_like(left), dright = torch::stable::empty_like(right);
   core::with_stored(tokens, [&](auto element) {
     using Stored = decltype(element);
     const Call<Stored> call(tokens, left, right, context);
     Backward<Stored> backward(call, core::data<Stored>(dout), core::data<Stored>(tokens),
-                              core::mutable_data<Stored>(dtokens));
+                              of_tokens ? core::mutable_data<Stored>(dtokens) : nullptr);
     backward.run();
     backward.get_sum(0, dleft);
     backward.get_sum(call.heads * call.square, dright);

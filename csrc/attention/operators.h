@@ -53,8 +53,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> linear_attention_backward(
 // -> o [B, N, T]
 Tensor gram_attention(Tensor tokens, Tensor left, Tensor right, int64_t context);
 
-// -> de, dA, dB
+// -> de (no elements unless of_tokens: a first layer's tokens are data), dA, dB
 std::tuple<Tensor, Tensor, Tensor> gram_attention_backward(Tensor dout, Tensor tokens, Tensor left, Tensor right,
-                                                           int64_t context);
+                                                           int64_t context, bool of_tokens);
 
 }  // namespace fastsciml::attention

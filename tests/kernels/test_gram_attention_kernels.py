@@ -33,8 +33,13 @@ def check(attention, tensors, dtype, context):
     dout, *inputs = tensors
     low_dout, *low = (t.to(DEVICE, dtype) for t in tensors)
     ops = torch.ops.fastsciml
-    found = [attention.gram_attention(*low, context), *attention.gram_attention_backward(low_dout, *low, context)]
-    exact = [ops.gram_attention(*inputs, context), *ops.gram_attention_backward(dout, *inputs, context)]
+    backward = attention.gram_attention_backward
+    found = [attention.gram_attention(*low, context), *backward(low_dout, *low, context, True)]
+    exact = [ops.gram_attention(*inputs, context), *ops.gram_attention_backward(dout, *inputs, context, True)]
+    of_weights = backward(low_dout, *low, context, False)
+    assert of_weights[0].numel() == 0
+    for alone, among in zip(of_weights[1:], found[2:], strict=True):
+        assert torch.equal(alone, among)
     for result, reference in zip(found, exact, strict=True):
         assert result.shape == reference.shape
         assert result.dtype == dtype

@@ -110,6 +110,14 @@ def test_gradients_of_first_and_second_order(heads, context):
     assert gradgradcheck(lambda *tensors: gram_attention(*tensors, context), leaves)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+def test_gradients_of_the_weights_alone(heads):
+    tokens, *weights, _ = make(2, 4, 3, heads)
+    leaves = [t.requires_grad_() for t in weights]
+    assert gradcheck(lambda *tensors: gram_attention(tokens, *tensors, 3), leaves)
+    assert gradgradcheck(lambda *tensors: gram_attention(tokens, *tensors, 3), leaves)
+
+
 @pytest.mark.parametrize("wanted", range(3), ids=["tokens", "left", "right"])
 def test_one_gradient_alone_is_the_same(wanted):
     tensors = make()
@@ -144,7 +152,9 @@ def test_opcheck(threads):
     tokens, left, right, dout = make(70)
     arguments = (*(t.requires_grad_() for t in (tokens, left, right)), 6)
     torch.library.opcheck(torch.ops.fastsciml.gram_attention.default, arguments)
-    torch.library.opcheck(torch.ops.fastsciml.gram_attention_backward.default, (dout.requires_grad_(), *arguments))
+    for of_tokens in (True, False):
+        backward = (dout.requires_grad_(), *arguments, of_tokens)
+        torch.library.opcheck(torch.ops.fastsciml.gram_attention_backward.default, backward)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -233,7 +243,7 @@ def test_the_compiled_operator_refuses_what_does_not_fit():
     with pytest.raises(RuntimeError, match="tokens must be contiguous"):
         ops.gram_attention(tokens.transpose(0, 1), left, right, 3)
     with pytest.raises(RuntimeError, match="dout must have the shape"):
-        ops.gram_attention_backward(dout[:1].contiguous(), tokens, left, right, 7)
+        ops.gram_attention_backward(dout[:1].contiguous(), tokens, left, right, 7, True)
 
 
 def test_refuses_dtypes_that_do_not_fit():

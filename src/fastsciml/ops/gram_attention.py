@@ -79,8 +79,11 @@ def _fake(tokens: Tensor, left: Tensor, right: Tensor, context: int) -> Tensor:
 
 
 @torch.library.register_fake("fastsciml::gram_attention_backward")  # type: ignore[untyped-decorator]
-def _fake_backward(dout: Tensor, tokens: Tensor, left: Tensor, right: Tensor, context: int) -> Gradients:
-    return torch.empty_like(tokens), torch.empty_like(left), torch.empty_like(right)
+def _fake_backward(
+    dout: Tensor, tokens: Tensor, left: Tensor, right: Tensor, context: int, of_tokens: bool
+) -> Gradients:
+    dtokens = torch.empty_like(tokens) if of_tokens else tokens.new_empty((0,))
+    return dtokens, torch.empty_like(left), torch.empty_like(right)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -89,11 +92,15 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-    return (*torch.ops.fastsciml.gram_attention_backward(dout.contiguous(), *ctx.saved_tensors, ctx.context), None)
+    of_tokens = ctx.needs_input_grad[0]
+    dtokens, dleft, dright = torch.ops.fastsciml.gram_attention_backward(
+        dout.contiguous(), *ctx.saved_tensors, ctx.context, of_tokens
+    )
+    return dtokens if of_tokens else None, dleft, dright, None
 
 
 def _save_again(ctx: Any, inputs: tuple[Any, ...], output: Gradients) -> None:
-    *tensors, ctx.context = inputs
+    *tensors, ctx.context, ctx.of_tokens = inputs
     ctx.save_for_backward(*tensors)
 
 
@@ -105,9 +112,11 @@ def _backward_again(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dout, *inputs = (t.detach().to(real).requires_grad_() for t in saved)
         out = gram_attention_definition(inputs[0], inputs[1], inputs[2], ctx.context)
         first = torch.autograd.grad(out, inputs, dout, create_graph=True)
-        second = torch.autograd.grad(first, (dout, *inputs), [g.to(real) for g in gradients], allow_unused=True)
+        wanted = slice(0 if ctx.of_tokens else 1, None)
+        given = [g.to(real) for g in gradients[wanted]]
+        second = torch.autograd.grad(first[wanted], (dout, *inputs), given, allow_unused=True)
     typed = [None if g is None else g.to(t.dtype) for g, t in zip(second, saved, strict=True)]
-    return (*typed, None)
+    return (*typed, None, None)
 
 
 torch.library.register_autograd("fastsciml::gram_attention", _backward, setup_context=_save)
