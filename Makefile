@@ -10,7 +10,7 @@ solve: .venv/installed
 	$(BIN)/fastsciml solve
 
 test: lint sanitize threads
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=15
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check src tests bench examples kernels setup.py
