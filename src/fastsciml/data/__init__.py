@@ -1,17 +1,24 @@
 """Model problems, shared by the tests, the benchmarks, the examples and the command line."""
 
+from .darcy import DarcyFlow, multiscale_coefficient, solve_darcy
 from .gaussian_random_field import GaussianRandomField
 from .manufactured import manufactured
+from .operator_data import OperatorData, load_operator_data
 from .poisson_matrix import poisson_matrix
 from .smoke_plume import SmokePlume, smoke_plume
 from .staggered import divergence, project
 
 __all__ = [
+    "DarcyFlow",
     "GaussianRandomField",
+    "OperatorData",
     "SmokePlume",
     "divergence",
+    "load_operator_data",
     "manufactured",
+    "multiscale_coefficient",
     "poisson_matrix",
     "project",
     "smoke_plume",
+    "solve_darcy",
 ]
