@@ -3,6 +3,7 @@
 from .darcy import DarcyFlow, multiscale_coefficient, solve_darcy
 from .gaussian_random_field import GaussianRandomField
 from .manufactured import manufactured
+from .navier_stokes import NavierStokes, solve_navier_stokes
 from .operator_data import OperatorData, load_operator_data
 from .poisson_matrix import poisson_matrix
 from .smoke_plume import SmokePlume, smoke_plume
@@ -11,6 +12,7 @@ from .staggered import divergence, project
 __all__ = [
     "DarcyFlow",
     "GaussianRandomField",
+    "NavierStokes",
     "OperatorData",
     "SmokePlume",
     "divergence",
@@ -21,4 +23,5 @@ __all__ = [
     "project",
     "smoke_plume",
     "solve_darcy",
+    "solve_navier_stokes",
 ]
