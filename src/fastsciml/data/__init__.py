@@ -2,6 +2,7 @@
 
 from .darcy import DarcyFlow, multiscale_coefficient, solve_darcy
 from .gaussian_random_field import GaussianRandomField
+from .generate import OperatorProblem, generate
 from .manufactured import manufactured
 from .navier_stokes import NavierStokes, solve_navier_stokes
 from .operator_data import OperatorData, load_operator_data
@@ -14,8 +15,10 @@ __all__ = [
     "GaussianRandomField",
     "NavierStokes",
     "OperatorData",
+    "OperatorProblem",
     "SmokePlume",
     "divergence",
+    "generate",
     "load_operator_data",
     "manufactured",
     "multiscale_coefficient",
