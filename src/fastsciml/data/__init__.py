@@ -3,6 +3,7 @@
 from .darcy import DarcyFlow, multiscale_coefficient, solve_darcy
 from .gaussian_random_field import GaussianRandomField
 from .generate import OperatorProblem, generate
+from .helmholtz import Helmholtz, solve_helmholtz
 from .manufactured import manufactured
 from .navier_stokes import NavierStokes, solve_navier_stokes
 from .operator_data import OperatorData, load_operator_data
@@ -13,6 +14,7 @@ from .staggered import divergence, project
 __all__ = [
     "DarcyFlow",
     "GaussianRandomField",
+    "Helmholtz",
     "NavierStokes",
     "OperatorData",
     "OperatorProblem",
@@ -26,5 +28,6 @@ __all__ = [
     "project",
     "smoke_plume",
     "solve_darcy",
+    "solve_helmholtz",
     "solve_navier_stokes",
 ]
