@@ -118,6 +118,12 @@ def test_a_seed_gives_the_same_field_in_both_precisions():
     torch.testing.assert_close(single, double.float(), rtol=0, atol=0)
 
 
+def test_tau_may_be_zero_where_no_mode_is_constant():
+    for boundary, zero_mean in (("dirichlet", False), ("neumann", True)):
+        field = GaussianRandomField((9, 9), 0.0, 2.0, 1.0, boundary, zero_mean)
+        assert field.sample(2, generator=_seeded()).isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [

@@ -77,6 +77,18 @@ def test_times_become_channels(tmp_path):
     assert torch.equal(found.y[:, 3], found.x[:, 0])
 
 
+def test_arrays_of_others_get_a_channel(tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((2, 3, 16, 16))
+    np.savez(tmp_path / "pairs.npz", x=x, y=y)
+    np.testing.assert_array_equal(load_operator_data(tmp_path / "pairs.npz").y[:, 0], y)
+
+
+def test_what_a_matlab_file_holds_instead_is_told(tmp_path):
+    scipy.io.savemat(tmp_path / "flow.mat", {"a": np.ones((2, 4)), "about": np.ones(3), "Kcoeff": np.ones((2, 4))})
+    with pytest.raises(ValueError, match=r"or a and u; it holds \['Kcoeff', 'a'\]"):
+        load_operator_data(tmp_path / "flow.mat")
+
+
 def test_lines_are_read(tmp_path):
     scipy.io.savemat(tmp_path / "burgers.mat", {"a": np.ones((3, 64)), "u": np.zeros((3, 64))})
     assert load_operator_data(tmp_path / "burgers.mat").x.shape == (3, 1, 64)

@@ -65,11 +65,11 @@ class OperatorData:
 def load_operator_data(path: str | Path) -> OperatorData:
     """Read pairs of functions from a file, by its ending.
 
-    `.npz`: as `OperatorData.save` writes it. `.mat`: the files of the Fourier neural operator and its followers, with
-    coeff and sol, or a and u, [N, *grid], and [N, *grid, times] for a solution in time; files of MATLAB 7.3 need h5py.
-    `.pt`: a dictionary of x and y, as the library neuraloperator stores them; nothing in it is run. In files of the
-    latter two, arrays of two or three axes have no channels and get one, and times become channels. Whole numbers and
-    truth values become float32.
+    `.npz`: as `OperatorData.save` writes it, or x and y of others. `.mat`: the files of the Fourier neural operator and
+    its followers, with coeff and sol, or a and u, [N, *grid], and [N, *grid, times] for a solution in time; files of
+    MATLAB 7.3 need h5py. `.pt`: a dictionary of x and y, as the library neuraloperator stores them; nothing in it is
+    run. In files of others, arrays of two or three axes have no channels and get one, and times become channels. Whole
+    numbers and truth values become float32.
 
     Raises:
         ValueError: there is no such file, or it is broken, or does not hold such arrays, or h5py is missing.
@@ -84,6 +84,10 @@ def load_operator_data(path: str | Path) -> OperatorData:
         found = readers[path.suffix](path)
     except _UnfitError as error:
         raise ValueError(f"{path} {error}") from error
+    except PermissionError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # the readers of broken files raise whatever their parsers stumble over
         raise ValueError(f"{path} is not a complete {path.suffix} file of plain arrays") from error
     for names in NAMES:
@@ -92,9 +96,11 @@ def load_operator_data(path: str | Path) -> OperatorData:
             break
     else:
         raise ValueError(f"{path} must hold x and y, coeff and sol, or a and u; it holds {sorted(found)}")
-    about = found.get("about", {"name": path.stem})
+    own = "about" in found
+    if not own:
+        x, y = _with_channels(x, y)
     try:
-        return OperatorData(x, y, about) if path.suffix == ".npz" else OperatorData(*_with_channels(x, y), about)
+        return OperatorData(x, y, found["about"] if own else {"name": path.stem})
     except ValueError as error:
         raise ValueError(f"{path} holds other arrays than such data: {error}") from error
 
@@ -128,8 +134,14 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
+    wanted = [name for names in NAMES for name in names]
     try:
-        return {name: array for name, array in scipy.io.loadmat(path).items() if not name.startswith("__")}
+        held = {name: None for name, _, _ in scipy.io.whosmat(path) if name != "about"}
+        # No others: published files hold the coefficient's slopes too, of a gigabyte each.
+        return {
+            **held,
+            **{name: a for name, a in scipy.io.loadmat(path, variable_names=wanted).items() if name in held},
+        }
     except NotImplementedError:  # MATLAB 7.3, which is HDF5
         pass
     try:
@@ -138,7 +150,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
         raise _UnfitError("is a file of MATLAB 7.3, and reading it takes the package h5py") from error
     with h5py.File(path, "r") as stored:
         # MATLAB counts the first index fastest, so that HDF5 sees its axes in reverse.
-        return {name: np.asarray(stored[name]).T for names in NAMES for name in names if name in stored}
+        return {name: np.asarray(stored[name]).T if name in wanted else None for name in stored if name != "about"}
 
 
 def _read_pt(path: Path) -> dict[str, Any]:
@@ -150,8 +162,8 @@ def _read_pt(path: Path) -> dict[str, Any]:
 
 def _floating(path: Path, name: str, value: Any) -> Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        # A copy: arrays of big-endian files and of transposed views are none that torch takes.
-        value = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("="), order="C"))
+        # torch takes no arrays of the other byte order, and those of MATLAB have their axes in reverse.
+        value = torch.from_numpy(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("=")))
     if not isinstance(value, Tensor) or value.is_complex():
         raise ValueError(f"{path} must hold an array of real numbers as {name}")
     return value if value.dtype == torch.float64 else value.float()
