@@ -25,8 +25,9 @@ SCALES = 6
 class DarcyFlow:
     """-div(a grad u) = 1 on the unit square, u = 0 on its boundary; a is random.
 
-    Grids have n x n points, those on the boundary included. The default is the data set of Li et al., "Fourier Neural
-    Operator for Parametric Partial Differential Equations" (ICLR 2021): 421 points thinned to 85.
+    Grids have n x n points, those on the boundary included. The default is the problem of Li et al., "Fourier Neural
+    Operator for Parametric Partial Differential Equations" (ICLR 2021): 421 points thinned to 85. (The code published
+    with it draws a at cell centres, interpolates it to such points, solves there, and interpolates u back.)
 
     Coefficients:
         "smooth": values[0] where a Gaussian random field with zero slope at the boundary, tau = 3, alpha = 2, zero

@@ -30,7 +30,7 @@ class GaussianRandomField:
         alpha: smoothness; the field has a pointwise variance as the grid is refined where alpha > d / 2.
         sigma: None: tau^((2 alpha - d) / 2), with which the variance depends little on tau. It is that of the code
             published with the Fourier neural operator (Li et al., ICLR 2021), for Darcy's fields too (its
-            tau^(alpha - 1) in 2D), where the sign alone matters. Its periodic fields have twice the variance of these.
+            tau^(alpha - 1) in 2D), where the sign alone matters.
         boundary: "neumann", "periodic" or "dirichlet", of all faces.
         zero_mean: leave the constant mode out, as the published code does.
         modes: basis functions along each axis at most, a sine and a cosine counting as two. None: all that the grid

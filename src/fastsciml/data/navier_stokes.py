@@ -21,9 +21,8 @@ class NavierStokes:
     field with tau = 7, alpha = 2.5 and sigma = 7^(3/2), on the points i / n, in the modes that dealiasing keeps.
 
     Source: Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations" (ICLR 2021). The paper
-    writes 7^(3/2) as the covariance's factor; its published code, which made the data, has it as the field's, and so
-    it is here (see `GaussianRandomField` on a factor of 2 in the variance). Their time step is of first order and
-    1e-4 long, and they solve on 256 x 256 points and keep 64 x 64: refine=4.
+    writes 7^(3/2) as the covariance's factor; the code published with it has it as the field's, and so it is here.
+    Their time step is of first order and 1e-4 long, and they solve on 256 x 256 points and keep 64 x 64: refine=4.
 
     Attributes:
         resolution: points n along each axis of what is returned, at least 4.
