@@ -14,6 +14,7 @@ from fastsciml.ops.gram_attention import gram_attention
 from fastsciml.ops.gram_attention_cuda import IMPLEMENTATIONS as _GRAM_ATTENTION
 from fastsciml.ops.linear_attention import linear_attention
 from fastsciml.ops.linear_attention_cuda import IMPLEMENTATIONS as _LINEAR_ATTENTION
+from fastsciml.ops.multigrid_conv import multigrid_conv
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
@@ -38,6 +39,7 @@ __all__ = [
     "is_fast",
     "join_rows",
     "linear_attention",
+    "multigrid_conv",
     "multigrid_v_cycle",
     "multigrid_workspace",
     "poisson_apply",

@@ -1,0 +1,128 @@
+"""The V-cycle with learned stencils against dense matrices built from the stencils' formulae."""
+
+import itertools
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from fastsciml.nn import MgConv1d, MgConv2d, MgConv3d
+from fastsciml.ops import multigrid_conv
+from fastsciml.ops.multigrid_conv import Level, Smoothing
+
+LAYERS = {1: MgConv1d, 2: MgConv2d, 3: MgConv3d}
+BOUNDARIES = ["dirichlet", "neumann", "periodic"]
+
+
+def neighbour(i, n, boundary):
+    """The point that stands for point i of n, None beyond a Dirichlet boundary."""
+    if 0 <= i < n:
+        return i
+    if boundary == "dirichlet":
+        return None
+    return i % n if boundary == "periodic" else (-i if i < 0 else 2 * (n - 1) - i)
+
+
+def stencil_matrix(weight, shape, boundary, stride=1):
+    """[C_out coarse points, C_in fine points] of a convolution, entry by entry."""
+    coarse = [-(-n // stride) for n in shape]
+    matrix = torch.zeros(weight.shape[0], *coarse, weight.shape[1], *shape, dtype=weight.dtype)
+    for out in itertools.product(*map(range, coarse)):
+        for k in itertools.product(range(3), repeat=len(shape)):
+            at = [neighbour(stride * o + j - 1, n, boundary) for o, j, n in zip(out, k, shape, strict=True)]
+            if None not in at:
+                matrix[(slice(None), *out, slice(None), *at)] += weight[(..., *k)]
+    return matrix.flatten(len(shape) + 1).flatten(0, len(shape))
+
+
+def prolongation_matrix(weight, shape, boundary):
+    """[C fine points, C coarse points]: fine point 2 c + k - 1 gets entry k of coarse point c, beyond the grid too."""
+    coarse = [-(-n // 2) for n in shape]
+    matrix = torch.zeros(weight.shape[1], *shape, weight.shape[0], *coarse, dtype=weight.dtype)
+    for c in itertools.product(*(range(-1, m + 1) for m in coarse)):
+        source = [neighbour(i, m, boundary) for i, m in zip(c, coarse, strict=True)]
+        for k in itertools.product(range(4), repeat=len(shape)):
+            at = [2 * i + j - 1 for i, j in zip(c, k, strict=True)]
+            if None not in source and all(0 <= i < n for i, n in zip(at, shape, strict=True)):
+                matrix[(slice(None), *at, slice(None), *source)] += weight[(..., *k)].T
+    return matrix.flatten(len(shape) + 1).flatten(0, len(shape))
+
+
+def by_matrices(f, levels, boundary):
+    """The cycle of the docstring on vectors, recursively."""
+
+    def cycle(u, f, levels, shape):
+        level = levels[0]
+
+        def iterate(u, smoothings):
+            for S, A in smoothings:
+                S = stencil_matrix(S, shape, boundary)
+                u = S @ f if u is None else u + S @ (f - stencil_matrix(A, shape, boundary) @ u)
+            return u
+
+        u = iterate(u, level.pre)
+        if level.transfer is not None:
+            R, Pi, P, A = level.transfer
+            r = f if A is None else f - stencil_matrix(A, shape, boundary) @ u
+            below = cycle(
+                stencil_matrix(Pi, shape, boundary, 2) @ u,
+                stencil_matrix(R, shape, boundary, 2) @ r,
+                levels[1:],
+                [-(-n // 2) for n in shape],
+            )
+            u = u + prolongation_matrix(P, shape, boundary) @ below
+        return iterate(u, level.post)
+
+    u = cycle(None, f.flatten(1).T, levels, f.shape[2:])
+    return u.T.reshape(f.shape[0], -1, *f.shape[2:])
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("use_residual", [False, True])
+@pytest.mark.parametrize(("shape", "levels"), [((11,), 3), ((12,), 1), ((6, 7), 2), ((8, 5), 3), ((4, 3, 5), 2)])
+def test_is_the_cycle_of_matrices(shape, levels, use_residual, boundary):
+    layer = LAYERS[len(shape)](
+        2, 3, levels, pre=[1] * (levels - 1) + [2], post=1, boundary=boundary, use_residual=use_residual
+    ).double()
+    f = torch.randn(2, 2, *shape, dtype=torch.float64)
+    torch.testing.assert_close(layer(f), by_matrices(f, layer.stencils(), boundary))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_gradients_of_first_and_second_order(boundary):
+    layer = MgConv2d(1, 1, 2, post=1, boundary=boundary, use_residual=True).double()
+    f = torch.randn(1, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+    leaves = [f, *layer.parameters()]
+    names = [name for name, _ in layer.named_parameters()]
+
+    def function(f, *weights):
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (f,))
+
+    assert gradcheck(function, leaves)
+    assert gradgradcheck(function, leaves)
+
+
+def test_compiles_without_a_graph_break():
+    layer, f = MgConv2d(1, 4, 3), torch.randn(2, 1, 9, 12)
+    torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="aot_eager")(f), layer(f))
+
+
+def test_what_does_not_fit_is_refused():
+    layer = MgConv2d(2, 3, 4, boundary="neumann")
+    for shape, sentence in (
+        ((1, 2, 8), "f must have 4 dimensions, got 3"),
+        ((1, 3, 16, 16), "f must have the 2 channels"),
+        ((1, 2, 16, 8), r"at least 2 points .* coarsest level, got \[2, 1\]"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            layer(torch.randn(shape))
+    S = torch.randn(2, 2, 3)
+    f = torch.randn(1, 2, 4)
+    for levels, boundary, sentence in (
+        ([], "dirichlet", "levels must begin"),
+        ([Level([Smoothing(S, S)], [], None)], "dirichlet", "levels must begin"),
+        ([Level([Smoothing(S, None)], [], None)] * 2, "dirichlet", "levels must have a transfer"),
+        ([Level([Smoothing(S, None)], [], None)], "other", "boundary must be one of"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            multigrid_conv(f, levels, boundary)
