@@ -1,5 +1,6 @@
 """The CUDA operators, built for the host and put in the place of the CPU's: what runs then is what runs on a device."""
 
+import fcntl
 import functools
 import importlib.util
 import os
@@ -36,9 +37,13 @@ def build(count_flops: bool = False) -> Path:
     configure = ["cmake", "-S", str(ROOT / "tests/cuda_host"), "-B", str(folder), "-G", "Ninja"]
     configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DFASTSCIML_COUNT_FLOPS={count_flops}"]
     configure += [f"-DFASTSCIML_SANITIZE={sanitizers}"]
-    for command in [configure, ["cmake", "--build", str(folder)]]:
-        done = subprocess.run(command, env={**os.environ, "PATH": tools}, text=True, capture_output=True)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        # Tests in several processes build it once: the others wait, and find it built.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in [configure, ["cmake", "--build", str(folder)]]:
+            done = subprocess.run(command, env={**os.environ, "PATH": tools}, text=True, capture_output=True)
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     (library,) = folder.glob(f"{_name(count_flops)}.*.so")
     return library
 
