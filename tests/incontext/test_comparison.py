@@ -19,24 +19,27 @@ def tasks():
 
 def test_construction_differs_from_its_algorithm_in_nothing(tasks):
     learner = gradient_descent_learner(4, 2, 9, 0.6, **DOUBLE)
-    assert comparison.squared_prediction_difference(learner, DESCENT, tasks) < 1e-20
-    assert comparison.prediction_difference(learner, DESCENT, tasks) < 1e-10
-    cosine, distance = comparison.model_difference(learner, DESCENT, tasks)
+    predictions = learner(*tasks.given), DESCENT(*tasks.given)
+    assert comparison.squared_prediction_difference(*predictions) < 1e-20
+    assert comparison.prediction_difference(*predictions) < 1e-10
+    slopes = (comparison.sensitivities(predictor, tasks) for predictor in (learner, DESCENT))
+    cosine, distance = comparison.model_difference(*slopes)
     assert cosine == pytest.approx(1, abs=1e-12)
     assert distance < 1e-12
-    assert comparison.implicit_weight_difference(learner, DESCENT, tasks, tasks.x_query) < 1e-20
+    assert comparison.implicit_weight_difference(*predictions, tasks.x_query) < 1e-20
 
 
 def test_differences_are_those_of_known_weights(tasks):
     one, other = torch.randn(2, 2, 4, **DOUBLE)
     predictors = [lambda x, y, x_query, W=W: x_query @ W.T for W in (one, other)]
     difference = one - other
-    _, distance = comparison.model_difference(*predictors, tasks)
+    predictions = [predictor(*tasks.given) for predictor in predictors]
+    _, distance = comparison.model_difference(*(comparison.sensitivities(p, tasks) for p in predictors))
     assert distance == pytest.approx(float(difference.norm()))
-    found = comparison.implicit_weight_difference(*predictors, tasks, tasks.x_query)
+    found = comparison.implicit_weight_difference(*predictions, tasks.x_query)
     assert found == pytest.approx(float(difference.norm() ** 2))
     expected = (tasks.x_query @ difference.T).square().sum(-1).mean()
-    assert comparison.squared_prediction_difference(*predictors, tasks) == pytest.approx(float(expected))
+    assert comparison.squared_prediction_difference(*predictions) == pytest.approx(float(expected))
     torch.testing.assert_close(comparison.sensitivities(predictors[0], tasks)[1, 2], one)
 
 

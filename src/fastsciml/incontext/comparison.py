@@ -15,14 +15,14 @@ from fastsciml.incontext.tasks import Tasks
 from fastsciml.nn import InContextLearner, LinearSelfAttention
 
 
-def squared_prediction_difference(one: Predictor, other: Predictor, tasks: Tasks) -> float:
-    """SPD: the mean over tasks and queries of |one - other|^2 (Akyürek et al.)."""
-    return float((one(*tasks.given) - other(*tasks.given)).detach().square().sum(-1).mean())
+def squared_prediction_difference(one: Tensor, other: Tensor) -> float:
+    """SPD: the mean over tasks and queries of |one - other|^2 for predictions [B, Q, y_dim] (Akyürek et al.)."""
+    return float((one - other).detach().square().sum(-1).mean())
 
 
-def prediction_difference(one: Predictor, other: Predictor, tasks: Tasks) -> float:
-    """The mean over tasks and queries of |one - other| (von Oswald et al.)."""
-    return float((one(*tasks.given) - other(*tasks.given)).detach().norm(dim=-1).mean())
+def prediction_difference(one: Tensor, other: Tensor) -> float:
+    """The mean over tasks and queries of |one - other| for predictions [B, Q, y_dim] (von Oswald et al.)."""
+    return float((one - other).detach().norm(dim=-1).mean())
 
 
 def sensitivities(predictor: Predictor, tasks: Tasks) -> Tensor:
@@ -37,22 +37,21 @@ def sensitivities(predictor: Predictor, tasks: Tasks) -> Tensor:
     return torch.stack(rows, 2)
 
 
-def model_difference(one: Predictor, other: Predictor, tasks: Tasks) -> tuple[float, float]:
-    """The means over tasks of the sensitivities' cosine, and of the L2 norm of their difference."""
-    a, b = (sensitivities(predictor, tasks).flatten(2) for predictor in (one, other))
+def model_difference(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Of sensitivities [B, Q, y_dim, x_dim]: the mean cosine, and the mean L2 norm of the difference."""
+    a, b = one.flatten(2), other.flatten(2)
     return float(nn.functional.cosine_similarity(a, b, dim=-1).mean()), float((a - b).norm(dim=-1).mean())
 
 
-def implied_weights(predictor: Predictor, tasks: Tasks, queries: Tensor) -> Tensor:
-    """W [B, y_dim, x_dim] that fits the predictions at many queries [B, Q, x_dim] best."""
-    W: Tensor = torch.linalg.pinv(queries) @ predictor(tasks.x, tasks.y, queries)
+def implied_weights(prediction: Tensor, queries: Tensor) -> Tensor:
+    """W [B, y_dim, x_dim] that fits the predictions [B, Q, y_dim] at many queries [B, Q, x_dim] best."""
+    W: Tensor = torch.linalg.pinv(queries) @ prediction
     return W.mT
 
 
-def implicit_weight_difference(one: Predictor, other: Predictor, tasks: Tasks, queries: Tensor) -> float:
-    """ILWD: the mean over tasks of |W_one - W_other|^2, both as `implied_weights` (Akyürek et al.)."""
-    weights = [implied_weights(predictor, tasks, queries) for predictor in (one, other)]
-    return float((weights[0] - weights[1]).detach().square().sum((-2, -1)).mean())
+def implicit_weight_difference(one: Tensor, other: Tensor, queries: Tensor) -> float:
+    """ILWD: the mean over tasks of |W_one - W_other|^2, both as `implied_weights` of predictions (Akyürek et al.)."""
+    return float(implied_weights((one - other).detach(), queries).square().sum((-2, -1)).mean())
 
 
 def interpolated(one: InContextLearner, other: InContextLearner, share: float) -> InContextLearner:

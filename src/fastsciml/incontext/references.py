@@ -16,6 +16,7 @@ from fastsciml.incontext.comparison import (
     implicit_weight_difference,
     model_difference,
     prediction_difference,
+    sensitivities,
     squared_prediction_difference,
 )
 from fastsciml.incontext.descent import DescentLearner
@@ -123,14 +124,17 @@ def regressions(experiment: Experiment, tasks: Tasks, features: nn.Module | None
 
 def compare(learner: nn.Module, references: dict[str, Predictor], tasks: Tasks, validation: Tasks) -> list[Comparison]:
     """The learner against every reference on `tasks`, with x_dim queries at least; losses are those on `validation`."""
+    with torch.no_grad():
+        mine = learner(*tasks.given)
+    my_sensitivities = sensitivities(learner, tasks)
     rows = []
     for name, reference in references.items():
         with torch.no_grad():
             loss = 0.5 * algorithms.mean_squared_error(reference(*validation.given), validation.y_query)
-            by_prediction = prediction_difference(learner, reference, tasks)
-            squared = squared_prediction_difference(learner, reference, tasks)
-            weights = implicit_weight_difference(learner, reference, tasks, tasks.x_query)
-        cosine, sensitivity = model_difference(learner, reference, tasks)
+            its = reference(*tasks.given)
+        cosine, sensitivity = model_difference(my_sensitivities, sensitivities(reference, tasks))
+        weights = implicit_weight_difference(mine, its, tasks.x_query)
+        by_prediction, squared = prediction_difference(mine, its), squared_prediction_difference(mine, its)
         rows.append(Comparison(name, loss, by_prediction, squared, cosine, sensitivity, weights))
     return rows
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fastsciml.files import replacing
 from fastsciml.incontext import algorithms
 from fastsciml.incontext.algorithms import Predictor
-from fastsciml.incontext.comparison import implied_weights
+from fastsciml.incontext.comparison import implicit_weight_difference, squared_prediction_difference
 from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.picture import SHADES
 from fastsciml.incontext.references import HIGHEST, LOWEST, evaluation_tasks, tuning_tasks
@@ -77,7 +77,7 @@ class Trained:
     def difference(self, algorithm: Predictor, examples: int) -> float:
         """SPD from an algorithm."""
         its = algorithm(*first(self.tasks, examples).given)
-        return float((self.prediction(examples) - its).square().sum(-1).mean())
+        return squared_prediction_difference(self.prediction(examples), its)
 
     def differences(self, examples: int) -> dict[str, float]:
         """SPD from each algorithm."""
@@ -86,9 +86,9 @@ class Trained:
     def weight_differences(self) -> dict[str, float]:
         """ILWD from each algorithm that is linear in its query, with all examples of a few tasks."""
         few = Tasks(*(t[:WEIGHED] for t in (self.tasks.x, self.tasks.y, self.tasks.x_query, self.tasks.y_query)))
-        mine = implied_weights(self.learner, few, few.x_query)
+        mine = self.learner(*few.given)
         return {
-            name: float((mine - implied_weights(its, few, few.x_query)).square().sum((-2, -1)).mean())
+            name: implicit_weight_difference(mine, its(*few.given), few.x_query)
             for name, its in self.algorithms(self.experiment.examples).items()
             if its is not algorithms.nearest_neighbours
         }
@@ -99,8 +99,8 @@ class Trained:
         return [self.difference(partial(algorithms.ridge_regression, ridge=ridge), n) for ridge in RIDGES]
 
     def loss(self) -> float:
-        truth = first(self.tasks, self.experiment.examples).y_query
-        return 0.5 * float((self.prediction(self.experiment.examples) - truth).square().sum(-1).mean())
+        n = self.experiment.examples
+        return 0.5 * algorithms.mean_squared_error(self.prediction(n), first(self.tasks, n).y_query)
 
 
 def first(tasks: Tasks, examples: int) -> Tasks:

@@ -74,7 +74,6 @@ class Trainer:
         self.seconds = 0.0
         self.records: list[Record] = []
         self._stopping = False
-        self._descent: Predictor | None = None
         self._tuning = tuning_tasks(experiment).to(self.device)
         self.validation = validation_tasks(experiment, self.device)
 
@@ -137,7 +136,8 @@ class Trainer:
                 on_record(self.records[-1])
                 if not math.isfinite(self.records[-1].validation_loss):
                     raise FloatingPointError(f"the loss is no longer finite after {self.step} steps: lower the rate")
-            if checkpoint is not None and self.step % checkpoint_every < log_every:
+            due = self.step % checkpoint_every < log_every and self.step < self.experiment.steps
+            if checkpoint is not None and due and not self._stopping:
                 self.save(checkpoint)
         if checkpoint is not None:
             self.save(checkpoint)
@@ -166,9 +166,7 @@ class Trainer:
         """The descent that attention over joint tokens is compared with; fitted anew where features move."""
         if not isinstance(self.learner, InContextLearner):
             return None
-        if self._descent is None or self.learner.features is not None:
-            self._descent = nearest_descent(self.experiment, self.learner, self._tuning)
-        return self._descent
+        return nearest_descent(self.experiment, self.learner, self._tuning)
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on; the file is whole or as it was before."""
