@@ -62,7 +62,7 @@ def by_matrices(f, levels, boundary):
 
         u = iterate(u, level.pre)
         if level.transfer is not None:
-            R, Pi, P, A = level.transfer
+            R, Pi, P, A, _ = level.transfer
             r = f if A is None else f - stencil_matrix(A, shape, boundary) @ u
             below = cycle(
                 stencil_matrix(Pi, shape, boundary, 2) @ u,

@@ -6,13 +6,13 @@ He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fastsciml import ops
-from fastsciml.ops.multigrid_conv import PADDING, GridBoundary, Level, Smoothing, Transfer
+from fastsciml.ops.multigrid_conv import GridBoundary, Level, Smoothing, Transfer
 
 CONVOLUTIONS: Sequence[Any] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED: Sequence[Any] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -55,8 +55,8 @@ class _MgConv(nn.Module):
         for name, number in (("in_channels", in_channels), ("out_channels", out_channels), ("levels", levels)):
             if number < 1:
                 raise ValueError(f"{name} must be positive, got {number}")
-        if boundary not in PADDING:
-            raise ValueError(f"boundary must be one of {', '.join(PADDING)}, got {boundary!r}")
+        if boundary not in get_args(GridBoundary):
+            raise ValueError(f"boundary must be one of {', '.join(get_args(GridBoundary))}, got {boundary!r}")
         self.in_channels, self.out_channels, self.boundary = in_channels, out_channels, boundary
         counts = list(zip(_of_levels("pre", pre, levels), _of_levels("post", post, levels), strict=True))
         if counts[0][0] < 1:

@@ -7,16 +7,14 @@ far every device goes by the definition, in PyTorch's convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fastsciml.ops.multigrid_stencil import ACTIVATIONS, Activation, Boundary, Kind, stencil_definition
+
 GridBoundary = Literal["dirichlet", "neumann", "periodic"]
-PADDING: dict[str, str] = {"dirichlet": "constant", "neumann": "reflect", "periodic": "circular"}
-CONVOLUTIONS: Sequence[Any] = (functional.conv1d, functional.conv2d, functional.conv3d)
-TRANSPOSED: Sequence[Any] = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
 
 
 class Smoothing(NamedTuple):
@@ -31,20 +29,36 @@ class Smoothing(NamedTuple):
     A: Tensor | None
 
 
+class Norm(NamedTuple):
+    """A layer norm over channels and grid: (u - mean) / sqrt(variance + eps) * weight + bias.
+
+    Attributes:
+        weight: of any shape that u's channels and extents broadcast with, or None.
+        bias: likewise.
+        eps: added to the variance.
+    """
+
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    eps: float = 1e-5
+
+
 class Transfer(NamedTuple):
     """Between a level and the next coarser one, with half its points along every axis, rounded up.
 
     Attributes:
-        R: [C_f, C_f, 3, ...], restricts f, or with A the residual f - A * u, at every other point.
-        Pi: [C_u, C_u, 3, ...], restricts u likewise.
-        P: [C_u, C_u, 4, ...], prolongs the coarse u by a transposed convolution.
+        R: [C_f of the coarse level, C_f, 3, ...], restricts f, or with A the residual f - A * u, at every other point.
+        Pi: [C_u of the coarse level, C_u, 3, ...], restricts u likewise.
+        P: [C_u of the coarse level, C_u, 4, ...], prolongs the coarse u by a transposed convolution.
         A: [C_f, C_u, 3, ...] or None.
+        norm: of u after its correction by the coarse u, or None.
     """
 
     R: Tensor
     Pi: Tensor
     P: Tensor
     A: Tensor | None
+    norm: Norm | None = None
 
 
 class Level(NamedTuple):
@@ -55,80 +69,114 @@ class Level(NamedTuple):
     transfer: Transfer | None
 
 
-def multigrid_conv(f: Tensor, levels: Sequence[Level], boundary: GridBoundary = "dirichlet") -> Tensor:
-    """A V-cycle with learned stencils, from the finest level of f to the coarsest and back.
+class End(NamedTuple):
+    """Of a layer: act(u + B f + bias)."""
+
+    pointwise: Tensor | None
+    bias: Tensor | None
+    activation: Activation
+
+
+def multigrid_conv(
+    f: Tensor,
+    levels: Sequence[Level],
+    boundary: GridBoundary = "dirichlet",
+    *,
+    pointwise: Tensor | None = None,
+    bias: Tensor | None = None,
+    activation: Literal["none", "gelu", "relu"] = "none",
+    checkpoint: bool = False,
+) -> Tensor:
+    """A V-cycle with learned stencils, from the finest level of f to the coarsest and back, and the end of a layer.
 
     Down, on every level: iterations u + S * (f - A * u), then f <- R * f (or R * (f - A * u)) and u <- Pi * u. Up:
-    u <- u + P^T * u_coarse, then iterations. Linear in f; differentiable any number of times.
+    u <- u + P^T * u_coarse, a norm where there is one, then iterations. The end: act(u + B f + bias). Differentiable
+    any number of times; without norm and activation linear in f.
 
     Args:
         f: [B, C_f, n] of 1 to 3 axes.
         levels: from the finest; the first begins with a smoothing without A.
         boundary: what stencils see beyond the grid: zeros, the field mirrored at its last point, or its other side.
+        pointwise: B [C_u, C_f, 1, ...] or None.
+        bias: [C_u] or None.
+        activation: of the end.
+        checkpoint: whether the backward pass makes the fields of the levels anew, instead of keeping them.
 
     Returns:
-        u [B, C_u, n].
+        [B, C_u, n].
 
     Raises:
         ValueError: there is no level, a shape does not fit, or the grid is too small for so many levels; names it.
     """
-    _check(f, levels, boundary)
-    mode = PADDING[boundary]
+    _check(f, levels, boundary, activation)
+    end = End(pointwise, bias, Activation[activation.upper()])
+    return multigrid_conv_definition(f, levels, Boundary[boundary.upper()], end)
+
+
+def multigrid_conv_definition(f: Tensor, levels: Sequence[Level], boundary: Boundary, end: End) -> Tensor:
+    """The formulae in plain PyTorch."""
+    data = f
     u: Tensor | None = None
     down: list[tuple[Tensor, Tensor]] = []
     for level in levels:
-        u = _smoothed(u, f, level.pre, mode)
+        u = _smoothed(u, f, level.pre, boundary)
         down.append((u, f))
         if level.transfer is not None:
-            A = level.transfer.A
-            f = _convolved(f if A is None else f - _convolved(u, A, mode), level.transfer.R, mode, stride=2)
-            u = _convolved(u, level.transfer.Pi, mode, stride=2)
+            R, Pi, _, A, _ = level.transfer
+            f = _restricted(f if A is None else f - _same(u, A, boundary), R, boundary)
+            u = _restricted(u, Pi, boundary)
     assert u is not None
-    u = _smoothed(u, f, levels[-1].post, mode)
+    u = _smoothed(u, f, levels[-1].post, boundary)
     for level, (fine, f) in zip(reversed(levels[:-1]), reversed(down[:-1]), strict=True):
         assert level.transfer is not None
-        u = _smoothed(fine + _prolonged(u, level.transfer.P, mode, fine.shape[2:]), f, level.post, mode)
-    return u
-
-
-def _smoothed(u: Tensor | None, f: Tensor, iterations: Sequence[Smoothing], mode: str) -> Tensor:
-    for S, A in iterations:
-        if u is None:
-            u = _convolved(f, S, mode)
-        else:
-            assert A is not None
-            u = u + _convolved(f - _convolved(u, A, mode), S, mode)
-    assert u is not None
-    return u
-
-
-def _convolved(x: Tensor, weight: Tensor, mode: str, stride: int = 1) -> Tensor:
-    dims = x.dim() - 2
-    if mode == "constant":
-        out: Tensor = CONVOLUTIONS[dims - 1](x, weight, stride=stride, padding=1)
-        return out
-    padded: Tensor = CONVOLUTIONS[dims - 1](functional.pad(x, [1, 1] * dims, mode=mode), weight, stride=stride)
-    return padded
-
-
-def _prolonged(u: Tensor, weight: Tensor, mode: str, extents: torch.Size) -> Tensor:
-    """Twice as many points; where the fine grid has one fewer, the last is left out.
-
-    The boundary counts here as in the stencils. The published code takes zeros beyond every boundary, which for
-    Dirichlet's is the same.
-    """
-    dims = u.dim() - 2
-    if mode != "constant":
-        u = functional.pad(u, [1, 1] * dims, mode=mode)
-    out: Tensor = TRANSPOSED[dims - 1](u, weight, stride=2, padding=1 if mode == "constant" else 3)
-    for axis, n in enumerate(extents):
-        out = out.narrow(axis + 2, 0, n)
+        u = fine + stencil_definition(u, level.transfer.P, Kind.PROLONG, boundary, fine.shape[2:])
+        u = _smoothed(_normed(u, level.transfer.norm), f, level.post, boundary)
+    if end.pointwise is not None:
+        u = u + stencil_definition(data, end.pointwise, Kind.POINT, boundary, u.shape[2:])
+    if end.bias is not None:
+        u = u + end.bias.view(-1, *[1] * (u.dim() - 2))
+    out: Tensor = ACTIVATIONS[end.activation](u)
     return out
 
 
-def _check(f: Tensor, levels: Sequence[Level], boundary: str) -> None:
+def _smoothed(u: Tensor | None, f: Tensor, iterations: Sequence[Smoothing], boundary: Boundary) -> Tensor:
+    for S, A in iterations:
+        if u is None:
+            u = _same(f, S, boundary)
+        else:
+            assert A is not None
+            u = u + _same(f - _same(u, A, boundary), S, boundary)
+    assert u is not None
+    return u
+
+
+def _same(x: Tensor, weight: Tensor, boundary: Boundary) -> Tensor:
+    return stencil_definition(x, weight, Kind.SAME, boundary, x.shape[2:])
+
+
+def _restricted(x: Tensor, weight: Tensor, boundary: Boundary) -> Tensor:
+    return stencil_definition(x, weight, Kind.RESTRICT, boundary, halved(x.shape[2:]))
+
+
+def halved(extents: Sequence[int]) -> list[int]:
+    """The extents of the next coarser level."""
+    return [-(-n // 2) for n in extents]
+
+
+def _normed(u: Tensor, norm: Norm | None) -> Tensor:
+    if norm is None:
+        return u
+    u = functional.layer_norm(u, u.shape[1:], eps=norm.eps)
+    if norm.weight is not None:
+        u = u * norm.weight
+    return u if norm.bias is None else u + norm.bias
+
+
+def _check(f: Tensor, levels: Sequence[Level], boundary: str, activation: str) -> None:
     if boundary not in get_args(GridBoundary):
         raise ValueError(f"boundary must be one of {', '.join(get_args(GridBoundary))}, got {boundary!r}")
+    if activation.upper() not in Activation.__members__:
+        raise ValueError(f"activation must be one of none, gelu, relu, got {activation!r}")
     if not 3 <= f.dim() <= 5:
         raise ValueError(f"f must be [batch, channels, 1 to 3 extents], got {f.dim()} dimensions")
     if not levels or not levels[0].pre or levels[0].pre[0].A is not None:
