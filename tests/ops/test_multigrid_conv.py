@@ -8,7 +8,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from fastsciml.nn import MgConv1d, MgConv2d, MgConv3d
 from fastsciml.ops import multigrid_conv
-from fastsciml.ops.multigrid_conv import Level, Smoothing
+from fastsciml.ops.multigrid_levels import Level, Smoothing
 
 LAYERS = {1: MgConv1d, 2: MgConv2d, 3: MgConv3d}
 BOUNDARIES = ["dirichlet", "neumann", "periodic"]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fastsciml import ops
-from fastsciml.ops.multigrid_conv import GridBoundary, Level, Smoothing, Transfer
+from fastsciml.ops.multigrid_conv import GridBoundary
+from fastsciml.ops.multigrid_levels import Level, Smoothing, Transfer
 
 CONVOLUTIONS: Sequence[Any] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED: Sequence[Any] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

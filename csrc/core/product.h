@@ -7,10 +7,7 @@
 
 #include "core/lanes.h"
 
-namespace fastsciml::attention {
-
-using core::kLanes;
-using core::Lanes;
+namespace fastsciml::core {
 
 // 8 x 2 sums leave half of AVX-512's 32 registers to operands; 4 x 2 of 16 do so elsewhere.
 #if defined(__AVX512F__)
@@ -94,4 +91,4 @@ template <class T, class Body>
   for (; begin < end; begin += kLanes<T>) body(begin, Panel<1>{});
 }
 
-}  // namespace fastsciml::attention
+}  // namespace fastsciml::core

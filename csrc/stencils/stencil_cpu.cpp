@@ -1,0 +1,294 @@
+// Learned stencils and their transposes on the CPU; formulae in operators.h. One loop serves all: an out row is, for
+// every class of its columns, a sum of products of matrices, one for each tap,
+//
+//   sums [C_out, columns] += weight_k [C_out, C_in] source_k [C_in, columns]
+//
+// where source_k begins in a copied row (rows.h) at the point that the tap sees: kRows x 2 vectors of sums stay in
+// registers while taps and channels run (core/product.h). A thread takes a strip of rows, whose source stays in its L2.
+//
+// Flops: 2 C_in C_out taps per out point. Bytes: source read once and once more per strip for the rows beside it, added
+// read, out written. With 24 channels a float32 point takes 192 bytes and 10,368 flops, so that a sum is bound by
+// arithmetic, ten times over, and smoothing in one pass over memory would bring nothing. Called by ops/multigrid_conv.py.
+
+#include <torch/csrc/stable/ops.h>
+
+#include <type_traits>
+
+#include "core/parallel.h"
+#include "stencils/activation.h"
+#include "stencils/columns.h"
+#include "stencils/operators.h"
+#include "stencils/tensors.h"
+
+namespace fastsciml::stencils {
+namespace {
+
+// Matrices [C_out, C_in] of the taps, in blocks of kRows channels of out, each [tap, C_in, kRows], zero where a block
+// has more channels than there are.
+template <class T>
+struct Weights {
+  int64_t channels, channels_in, taps;
+  int64_t block_size = taps * channels_in * kRows;
+  Lines<T> memory{round_up(channels, kRows) * taps * channels_in};
+
+  // Element (out, in, tap) of `from` at from[out out_step + in in_step + tap].
+  template <class Stored>
+  void fill(const Stored* from, int64_t out_step, int64_t in_step, T factor) {
+    for (int64_t out = 0; out < channels; ++out)
+      for (int64_t in = 0; in < channels_in; ++in)
+        for (int64_t tap = 0; tap < taps; ++tap)
+          memory.data()[out / kRows * block_size + (tap * channels_in + in) * kRows + out % kRows] =
+              factor * core::load(from[out * out_step + in * in_step + tap]);
+  }
+
+  const T* at(int64_t block, int64_t tap) { return memory.data() + block * block_size + tap * channels_in * kRows; }
+};
+
+// Sums over the taps of one field.
+template <class Stored, class T = Compute<Stored>>
+struct Term {
+  const Stored* source;
+  Field<Stored> field;
+  Columns columns;
+  Axis x;
+  Weights<T> weights;
+};
+
+// out = act(added + first term + second term + bias)
+template <class Stored, class T = Compute<Stored>>
+struct Sum {
+  Axes axes;
+  Term<Stored> term;
+  std::optional<Term<Stored>> pointwise;
+  const Stored *added, *bias;  // null: none
+  Activation activation;
+  int64_t batch, channels;
+  Stored* out;
+
+  // out rows of one element of the batch and one plane
+  struct Strip {
+    int64_t element, z, begin, end;
+  };
+
+  struct Scratch {
+    Rows<Stored> rows;
+    std::optional<Rows<Stored>> pointwise_rows;
+    int64_t pitch, width;
+    Lines<T> sums, line;
+
+    explicit Scratch(const Sum& of)
+        : rows(of.term.field, of.term.x, of.term.columns.layout),
+          pitch(round_up(of.term.columns.count, kLanes<T>)),
+          width(pitch * of.term.columns.classes),
+          sums(kRows * width),
+          line(width + 2 * kLanes<T>) {
+      if (of.pointwise) pointwise_rows.emplace(of.pointwise->field, of.pointwise->x, of.pointwise->columns.layout);
+    }
+  };
+
+  // A tap's matrix, by its number, and the row in which it finds its source
+  struct RowTap {
+    int64_t number;
+    const T* row;
+  };
+
+  void run() {
+    const Axis &z = axes[0], &y = axes[1];
+    const int64_t bytes = term.field.channels * term.columns.layout.pitch() * static_cast<int64_t>(sizeof(T));
+    const int64_t height = strip_height(y.out, bytes), strips = (y.out + height - 1) / height;
+    const int64_t flops = term.weights.block_size * term.columns.count * height;
+    core::parallel_range(batch * z.out * strips, flops / 16, [&](int64_t begin, int64_t end) {
+      Scratch scratch(*this);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i % strips * height;
+        make({i / strips / z.out, i / strips % z.out, first, std::min(first + height, y.out)}, scratch);
+      }
+    });
+  }
+
+  void make(const Strip& strip, Scratch& s) {
+    s.rows.begin(term.source + strip.element * term.field.size());
+    if (pointwise) s.pointwise_rows->begin(pointwise->source + strip.element * pointwise->field.size());
+    std::vector<RowTap> taps;
+    for (int64_t y = strip.begin; y < strip.end; ++y) {
+      taps.clear();
+      for (const auto& [kz, jz] : axes[0].stored_taps(strip.z))
+        for (const auto& [ky, jy] : axes[1].stored_taps(y))
+          taps.push_back({(kz * axes[1].taps.count + ky) * axes[2].taps.count, s.rows.row(jz, jy)});
+      const T* of_point = pointwise ? s.pointwise_rows->row(strip.z, y) : nullptr;
+      for (int64_t block = 0; block * kRows < channels; ++block) {
+        for (int64_t q = 0; q < term.columns.classes; ++q) add_products(block, q, taps, of_point, s);
+        for (int64_t c = block * kRows; c < std::min((block + 1) * kRows, channels); ++c)
+          finish(c, ((strip.element * channels + c) * axes[0].out + strip.z) * axes[1].out + y, s);
+      }
+    }
+  }
+
+  // The sums of a block of channels in the columns of one class
+  void add_products(int64_t block, int64_t q, const std::vector<RowTap>& taps, const T* of_point, Scratch& s) {
+    const Columns& columns = term.columns;
+    T* to = s.sums.data() + q * s.pitch;
+    core::for_panels<T>(0, s.pitch, [&](int64_t column, auto panel) {
+      core::Sums<T, panel.vectors> sums;
+      sums.clear();
+      const int64_t m = columns.first + column;
+      for (const RowTap& tap : taps)
+        for (const auto& [k, offset] : columns.taps[q])
+          sums.add_product({term.weights.at(block, tap.number + k), 1, kRows}, tap.row + offset + m,
+                           columns.layout.pitch(), 0, term.field.channels);
+      if (pointwise)
+        sums.add_product({pointwise->weights.at(block, 0), 1, kRows},
+                         of_point + pointwise->columns.taps[q][0].offset + m, pointwise->columns.layout.pitch(), 0,
+                         pointwise->field.channels);
+      sums.store(to + column, s.width);
+    });
+  }
+
+  // One row of one channel, from its sums to the tensor
+  void finish(int64_t channel, int64_t row, Scratch& s) {
+    const Columns& columns = term.columns;
+    T* sums = s.sums.data() + channel % kRows * s.width;
+    T* line = sums - columns.first;
+    if (columns.classes == 2) {
+      line = s.line.data() - 2 * columns.first;
+      const T *even = sums, *odd = sums + s.pitch;
+      for (int64_t m = 0; m < columns.count; ++m) {
+        s.line.data()[2 * m] = even[m];
+        s.line.data()[2 * m + 1] = odd[m];
+      }
+    }
+    const Axis& x = axes[2];
+    if (x.reach())
+      for (const int64_t beyond : {int64_t{-1}, x.out}) line[point_for(beyond, x.out, x.boundary)] += line[beyond];
+    const T shift = bias ? core::load(bias[channel]) : T{0};
+    const Stored* other = added ? added + row * x.out : nullptr;
+    Stored* to = out + row * x.out;
+    switch (activation) {
+      case Activation::kGelu:
+        return write<Activation::kGelu>(line, other, shift, to);
+      case Activation::kRelu:
+        return write<Activation::kRelu>(line, other, shift, to);
+      default:
+        return write<Activation::kNone>(line, other, shift, to);
+    }
+  }
+
+  template <Activation kActivation>
+  void write(const T* line, const Stored* other, T shift, Stored* to) const {
+    const int64_t n = axes[2].out;
+    if (other) {
+      for (int64_t i = 0; i < n; ++i)
+        core::store(to[i], activated<kActivation>(line[i] + core::load(other[i]) + shift));
+    } else {
+      for (int64_t i = 0; i < n; ++i) core::store(to[i], activated<kActivation>(line[i] + shift));
+    }
+  }
+};
+
+// The sum of one stencil, or of its transpose, on the grid `to`.
+template <class Stored>
+Sum<Stored> sum_of(const Call& call, const Tensor& source, const Tensor& weight, const Extents& to, bool transpose,
+                   const std::optional<Tensor>& added, bool subtract, Tensor& out) {
+  using T = Compute<Stored>;
+  const Extents from = extents_of(source);
+  const Axes axes = transpose ? call.axes(to, from, true) : call.axes(from, to, false);
+  const Field<Stored> field = field_of<Stored>(source);
+  const bool turned = (call.kind == Kind::kProlong) != transpose;  // weight [C_in, C_out, ...]
+  Weights<T> weights{out.size(1), field.channels, call.taps()};
+  const int64_t inner = call.taps(), outer = inner * weight.size(1);
+  weights.fill(core::data<Stored>(weight), turned ? inner : outer, turned ? outer : inner, subtract ? T{-1} : T{1});
+  return {axes,
+          {field.data, field, Columns::of<T>(axes[2]), axes[2], std::move(weights)},
+          std::nullopt,
+          added ? core::data<Stored>(*added) : nullptr,
+          nullptr,
+          Activation::kNone,
+          source.size(0),
+          out.size(1),
+          core::mutable_data<Stored>(out)};
+}
+
+Tensor empty_field(const Tensor& like, int64_t channels, const std::vector<int64_t>& extents) {
+  std::vector<int64_t> shape{like.size(0), channels};
+  shape.insert(shape.end(), extents.begin(), extents.end());
+  return torch::stable::new_empty(like, shape);
+}
+
+void check_added(const std::optional<Tensor>& added, const Tensor& out, const char* op) {
+  if (!added) return;
+  core::check_contiguous(*added, out.scalar_type(), op, "added");
+  core::check_same_shape(*added, out, op, "added");
+}
+
+}  // namespace
+
+Tensor multigrid_stencil(Tensor x, Tensor weight, int64_t kind, int64_t boundary, std::vector<int64_t> extents,
+                         std::optional<Tensor> added, bool subtract, std::optional<Tensor> pointwise_x,
+                         std::optional<Tensor> pointwise, std::optional<Tensor> bias, int64_t activation) {
+  const char* op = "multigrid_stencil";
+  const auto type = x.scalar_type();
+  check_field(x, type, op, "x");
+  const Call call(op, kind, boundary, x.dim() - 2);
+  core::check(static_cast<int64_t>(extents.size()) == call.dims, op, "extents", "be as many as the axes of x");
+  core::check(activation >= 0 && activation <= 2, op, "activation", "be 0 to 2");
+  core::check_contiguous(weight, type, op, "weight");
+  core::check(weight.dim() == x.dim() && weight.numel() > 0, op, "weight", "have the dimensions of x");
+  const Extents to = extents_of(extents);
+  const int64_t channels = weight.size(call.kind == Kind::kProlong ? 1 : 0);
+  call.check_weight(shape_of(weight), channels, x.size(1), op);
+  call.check_grids(extents_of(x), to, op);
+  Tensor out = empty_field(x, channels, extents);
+  check_added(added, out, op);
+  core::check(pointwise.has_value() == pointwise_x.has_value(), op, "pointwise", "come with pointwise_x");
+  if (pointwise) {
+    check_field(*pointwise_x, type, op, "pointwise_x");
+    core::check_contiguous(*pointwise, type, op, "pointwise");
+    core::check(pointwise_x->size(0) == x.size(0) && pointwise_x->dim() == x.dim() && extents_of(*pointwise_x) == to &&
+                    pointwise->numel() == channels * pointwise_x->size(1),
+                op, "pointwise_x", "be on the grid of out, with the channels of pointwise");
+  }
+  if (bias) {
+    core::check_contiguous(*bias, type, op, "bias");
+    core::check(bias->numel() == channels, op, "bias", "have an element for each channel");
+  }
+  core::with_stored(x, [&](auto element) {
+    using Stored = decltype(element);
+    using T = Compute<Stored>;
+    Sum<Stored> sum = sum_of<Stored>(call, x, weight, to, false, added, subtract, out);
+    if (pointwise) {
+      const Field<Stored> field = field_of<Stored>(*pointwise_x);
+      const Axis same{taps_of(Kind::kPoint), true, false, Boundary::kDirichlet, to.x, to.x};
+      Weights<T> weights{channels, field.channels, 1};
+      weights.fill(core::data<Stored>(*pointwise), field.channels, 1, T{1});
+      sum.pointwise.emplace(
+          Term<Stored>{field.data, field, sum.term.columns.template of_out<T>(to.x), same, std::move(weights)});
+    }
+    if (bias) sum.bias = core::data<Stored>(*bias);
+    sum.activation = static_cast<Activation>(activation);
+    sum.run();
+  });
+  return out;
+}
+
+Tensor multigrid_stencil_adjoint(Tensor dout, Tensor weight, int64_t kind, int64_t boundary,
+                                 std::vector<int64_t> extents, std::optional<Tensor> added, bool subtract) {
+  const char* op = "multigrid_stencil_adjoint";
+  check_field(dout, dout.scalar_type(), op, "dout");
+  const Call call(op, kind, boundary, dout.dim() - 2);
+  core::check(static_cast<int64_t>(extents.size()) == call.dims, op, "extents", "be as many as the axes of dout");
+  core::check_contiguous(weight, dout.scalar_type(), op, "weight");
+  core::check(weight.dim() == dout.dim() && weight.numel() > 0, op, "weight", "have the dimensions of dout");
+  const Extents to = extents_of(extents);
+  const int64_t channels = weight.size(call.kind == Kind::kProlong ? 0 : 1);
+  call.check_weight(shape_of(weight), dout.size(1), channels, op);
+  call.check_grids(to, extents_of(dout), op);
+  Tensor out = empty_field(dout, channels, extents);
+  check_added(added, out, op);
+  core::with_stored(dout, [&](auto element) {
+    using Stored = decltype(element);
+    sum_of<Stored>(call, dout, weight, to, true, added, subtract, out).run();
+  });
+  return out;
+}
+
+}  // namespace fastsciml::stencils
