@@ -120,16 +120,17 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def(
       "multigrid_stencil_adjoint(Tensor dout, Tensor weight, int kind, int boundary, int[] extents, Tensor? added, "
       "bool subtract) -> Tensor");
-  library.def(
-      "multigrid_stencil_gradient(Tensor dout, Tensor x, int kind, int boundary, int[] shape) -> Tensor");
+  library.def("multigrid_stencil_gradient(Tensor dout, Tensor x, int kind, int boundary, int[] shape) -> Tensor");
 
   // A whole V-cycle of them with a layer's end, made of these by ops/multigrid_passes.py, (result, tape); its gradient,
   // (df, gradients of the tensors)
   library.def(
-      "multigrid_conv(Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, int boundary, bool keeps) "
+      "multigrid_conv(Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, int boundary, bool "
+      "keeps) "
       "-> Tensor[]");
   library.def(
-      "multigrid_conv_backward(Tensor dout, Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, int "
+      "multigrid_conv_backward(Tensor dout, Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, "
+      "int "
       "boundary, Tensor[] tape, bool of_f) -> Tensor[]");
 
   // Attention of all heads by the tokens' Gram matrix; its gradient, (dtokens, dleft, dright)

@@ -56,6 +56,17 @@ template <class T, int64_t kBytes = kVectorBytes>
   }
 }
 
+// A vector of each of x and y to two: x_0, y_0, x_1, y_1, ...
+template <class T>
+[[gnu::always_inline]] inline void interleave(const T* x, const T* y, T* to) {
+  constexpr int W = static_cast<int>(kLanes<T>);
+  const Lanes<T> a = load(x), b = load(y);
+  [&]<int... k>(std::integer_sequence<int, k...>) __attribute__((always_inline)) {
+    store(to, __builtin_shufflevector(a, b, (k / 2 + k % 2 * W)...));
+    store(to + W, __builtin_shufflevector(a, b, (W / 2 + k / 2 + k % 2 * W)...));
+  }(std::make_integer_sequence<int, W>());
+}
+
 // The square of W rows of W values at from + i from_stride, transposed, to `to` + i to_stride.
 template <class T>
 inline void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride) {

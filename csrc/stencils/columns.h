@@ -8,7 +8,8 @@
 
 namespace fastsciml::stencils {
 
-// Out points i = classes m + q make columns m of class q: where a grid grows finer, even and odd points have other taps.
+// Out points i = classes m + q make columns m of class q: where a grid grows finer, even and odd points have other
+// taps.
 struct Columns {
   struct Tap {
     int64_t k, offset;  // column m reads at offset + m

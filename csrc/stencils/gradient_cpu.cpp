@@ -1,11 +1,12 @@
-// The gradient of a learned stencil's weight on the CPU; formulae in operators.h. With a the field on the coarser grid of
-// the stencil, that is dout, or x where it prolongs, and s the one on the finer grid,
+// The gradient of a learned stencil's weight on the CPU; formulae in operators.h. With a the field on the coarser grid
+// of the stencil, that is dout, or x where it prolongs, and s the one on the finer grid,
 //
 //   dweight[a's channel][s' channel][k] = sum over batch and points c of a_c s_(stride c + k - before)
 //
-// Rows of both are copied as for the stencil itself (rows.h), so that a sum over a row runs by whole vectors for all taps
-// along x: kBlock x 6 vectors of sums stay in registers while columns and the rows of a strip run, then their lanes are
-// added to a part of the batch's sum. The parts are as many whatever the number of threads, so that it changes no bit.
+// Rows of both are copied as for the stencil itself (rows.h), so that a sum over a row runs by whole vectors for all
+// taps along x: kBlock x 6 vectors of sums stay in registers while columns and the rows of a strip run, then their
+// lanes are added to a part of the batch's sum. The parts are as many whatever the number of threads, so that it
+// changes no bit.
 //
 // Flops: as the stencil's. Bytes: both fields read once, and once more per strip for the rows beside it. Called by
 // ops/multigrid_conv.py.
@@ -62,8 +63,7 @@ struct Gradient {
 
   struct Scratch {
     Rows<Stored> a, s;
-    explicit Scratch(const Gradient& of)
-        : a(of.a, of.a_axis, of.a_layout), s(of.s, of.axes[2], of.columns.layout) {}
+    explicit Scratch(const Gradient& of) : a(of.a, of.a_axis, of.a_layout), s(of.s, of.axes[2], of.columns.layout) {}
   };
 
   struct Pair {
@@ -146,7 +146,8 @@ struct Gradient {
         for (int64_t r = 0; r < std::min<int64_t>(kBlock, a.channels - i); ++r)
           for (int64_t c = 0; c < std::min<int64_t>(kChannels, s.channels - j); ++c)
             for (int64_t k = 0; k < kTaps; ++k)
-              to[((i + r) * s.channels + j + c) * taps + number + k] += core::sum_of_lanes<T>(sums.at[r][c * kTaps + k]);
+              to[((i + r) * s.channels + j + c) * taps + number + k] +=
+                  core::sum_of_lanes<T>(sums.at[r][c * kTaps + k]);
       }
     }
   }

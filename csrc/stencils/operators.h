@@ -1,5 +1,5 @@
-// Learned stencils of a multi-channel V-cycle as torch calls them; schemas in csrc/operators.cpp. A stencil's tap k joins
-// two points of an axis, F of its finer grid and c of its coarser one:
+// Learned stencils of a multi-channel V-cycle as torch calls them; schemas in csrc/operators.cpp. A stencil's tap k
+// joins two points of an axis, F of its finer grid and c of its coarser one:
 //
 //   F = stride c + k - before       kind       taps  stride  before  from x to out   weight
 //                                   same       3     1       1       F to c          [C_out, C_in, 3, ...]

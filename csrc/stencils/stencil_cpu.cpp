@@ -8,12 +8,14 @@
 //
 // Flops: 2 C_in C_out taps per out point. Bytes: source read once and once more per strip for the rows beside it, added
 // read, out written. With 24 channels a float32 point takes 192 bytes and 10,368 flops, so that a sum is bound by
-// arithmetic, ten times over, and smoothing in one pass over memory would bring nothing. Called by ops/multigrid_conv.py.
+// arithmetic, ten times over, and smoothing in one pass over memory would bring nothing. Called by
+// ops/multigrid_conv.py.
 
 #include <torch/csrc/stable/ops.h>
 
 #include <type_traits>
 
+#include "core/pages.h"
 #include "core/parallel.h"
 #include "stencils/activation.h"
 #include "stencils/columns.h"
@@ -115,12 +117,22 @@ struct Sum {
       for (const auto& [kz, jz] : axes[0].stored_taps(strip.z))
         for (const auto& [ky, jy] : axes[1].stored_taps(y))
           taps.push_back({(kz * axes[1].taps.count + ky) * axes[2].taps.count, s.rows.row(jz, jy)});
+      prefetch_row(strip, y);
       const T* of_point = pointwise ? s.pointwise_rows->row(strip.z, y) : nullptr;
       for (int64_t block = 0; block * kRows < channels; ++block) {
         for (int64_t q = 0; q < term.columns.classes; ++q) add_products(block, q, taps, of_point, s);
         for (int64_t c = block * kRows; c < std::min((block + 1) * kRows, channels); ++c)
           finish(c, ((strip.element * channels + c) * axes[0].out + strip.z) * axes[1].out + y, s);
       }
+    }
+  }
+
+  // What a row of all channels is written to and added to, while it is summed up
+  void prefetch_row(const Strip& strip, int64_t y) const {
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t at = (((strip.element * channels + c) * axes[0].out + strip.z) * axes[1].out + y) * axes[2].out;
+      if (added) core::prefetch_into_l2(added + at, axes[2].out);
+      core::prefetch_for_writing(out + at, axes[2].out);
     }
   }
 
@@ -151,11 +163,8 @@ struct Sum {
     T* line = sums - columns.first;
     if (columns.classes == 2) {
       line = s.line.data() - 2 * columns.first;
-      const T *even = sums, *odd = sums + s.pitch;
-      for (int64_t m = 0; m < columns.count; ++m) {
-        s.line.data()[2 * m] = even[m];
-        s.line.data()[2 * m + 1] = odd[m];
-      }
+      for (int64_t m = 0; m < columns.count; m += kLanes<T>)
+        core::interleave(sums + m, sums + s.pitch + m, s.line.data() + 2 * m);
     }
     const Axis& x = axes[2];
     if (x.reach())
@@ -211,7 +220,9 @@ Sum<Stored> sum_of(const Call& call, const Tensor& source, const Tensor& weight,
 Tensor empty_field(const Tensor& like, int64_t channels, const std::vector<int64_t>& extents) {
   std::vector<int64_t> shape{like.size(0), channels};
   shape.insert(shape.end(), extents.begin(), extents.end());
-  return torch::stable::new_empty(like, shape);
+  Tensor field = torch::stable::new_empty(like, shape);
+  core::advise_huge_pages(field);
+  return field;
 }
 
 void check_added(const std::optional<Tensor>& added, const Tensor& out, const char* op) {

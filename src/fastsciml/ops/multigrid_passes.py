@@ -103,7 +103,8 @@ class Forward:
         inside = Activation.NONE if self.tape.keeps else self.end.activation
         z = stencil_of(
             self.data if x is None else x, weight, kind, self.boundary, added.shape[2:], added,
-            pointwise_x=None if pointwise is None else self.data, pointwise=pointwise, bias=self.end.bias, activation=inside,
+            pointwise_x=None if pointwise is None else self.data, pointwise=pointwise, bias=self.end.bias,
+            activation=inside,
         )  # fmt: skip
         return self.activated(z) if self.tape.keeps else z
 
