@@ -158,8 +158,15 @@ class MgNO(nn.Module):
         """The arguments that the model was made with but for device and dtype, of types that JSON has."""
         return dict(self._settings)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """[B, in_channels, n, ...] -> [B, out_channels, n, ...].
+
+        Args:
+            x: the input.
+            y: not read; the training loop of the library neuraloperator hands models the whole sample.
+
+        Returns:
+            The output.
 
         Raises:
             ValueError: a shape does not fit, or the grid is too small for so many levels.
