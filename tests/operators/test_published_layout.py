@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from published_mgno import GRIDS, PUBLISHED, randomised
+from published_mgno import GRIDS, PUBLISHED, Darcy, randomised
 
 from fastsciml.operators import MgNO
 from fastsciml.operators.published_layout import from_published, to_published
@@ -41,6 +41,14 @@ def test_published_models_load_ours(name):
     assert all(torch.equal(back[key], value) for key, value in model.state_dict().items())
 
 
+def test_iterations_on_the_way_up():
+    published = Darcy(3, 2, [(1, 1), (2, 2), (2, 0)], [4, 4], in_channels=2)
+    model = MgNO(2, width=3, layers=2, levels=3, pre=[1, 2, 2], post=[1, 2, 0])
+    model.load_state_dict(from_published(published.state_dict(), model.settings()))
+    x = torch.randn(2, 2, 8, 12)
+    torch.testing.assert_close(model(x), published(x))
+
+
 def test_a_normaliser_is_left_out():
     model = MgNO(width=2, layers=1, levels=2)
     state = to_published(model.state_dict(), model.settings()) | {"normalizer.mean": torch.zeros(4, 4)}
@@ -77,6 +85,7 @@ def test_faults_of_our_state_are_named():
     [
         (MgNO(width=2, layers=1, levels=2, norm="layer"), "published model in pointwise, end"),
         (MgNO(width=2, layers=1, levels=2, dims=1), "must have dims 2"),
+        (MgNO.preset("navier-stokes", boundary="neumann"), 'must have boundary "periodic"'),
         (MgNO.preset("navier-stokes", transfers="zeros"), "must have the grid"),
         (MgNO.preset("navier-stokes", grid=(16, 16)), 'transfers "zeros"'),
         (MgNO.preset("helmholtz", grid=(37, 37)), 'transfers "inner"'),

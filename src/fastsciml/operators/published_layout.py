@@ -69,8 +69,8 @@ def from_published(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]
         <All keys matched successfully>
     """
     names = _published_names(settings)
-    unread = UNREAD if settings["end"] == "cycle" else NORMALISER
-    kept = {name: value for name, value in state_dict.items() if not (NORMALISER.match(name) or unread.match(name))}
+    left_out = [NORMALISER, UNREAD] if settings["end"] == "cycle" else [NORMALISER]
+    kept = {name: value for name, value in state_dict.items() if not any(part.match(name) for part in left_out)}
     ours = {published: name for name, published in names.items()}
     _check({ours.get(name, name): value for name, value in kept.items()}, names, settings, shown=names)
     return {ours[name]: value for name, value in kept.items()}
@@ -103,24 +103,28 @@ def _published_name(name: str, settings: Mapping[str, Any]) -> str:
     return f"{prefix}.RTlayers.{level}.{parameter}" if kind == "P" else f"{prefix}.layer{level + 1}.0.{rest}"
 
 
+PARTS = ("pointwise", "end", "bias", "add_input", "growing")
+DARCY = (True, "pointwise", False, False, False)
+NAVIER_STOKES = (False, "pointwise", True, True, False)
+HELMHOLTZ = (False, "cycle", True, False, True)
+
+
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    norms = settings["norm"]
-    kinds = {
-        "Darcy flow": (True, "pointwise", False, False, False, None),
-        "the Navier-Stokes equations": (False, "pointwise", True, True, False, "layer"),
-        "the Helmholtz equation": (False, "cycle", True, False, True, ["layer"] + [None] * (settings["levels"] - 2)),
-    }
-    names = ("pointwise", "end", "bias", "add_input", "growing", "norm")
-    if tuple(settings[name] for name in names) not in kinds.values():
-        raise ValueError(f"settings must be those of a published model in {', '.join(names)}")
+    parts, coarser = tuple(settings[name] for name in PARTS), settings["levels"] - 2
+    norms = {DARCY: None, NAVIER_STOKES: "layer", HELMHOLTZ: ["layer"] + [None] * coarser}
+    if parts not in norms or settings["norm"] != norms[parts]:
+        raise ValueError(f"settings must be those of a published model in {', '.join(PARTS)} and norm")
     if settings["dims"] != 2:
         raise ValueError(f"settings must have dims 2, as the published models, got {settings['dims']}")
-    if norms is not None and settings["grid"] is None:
+    boundary = {NAVIER_STOKES: "periodic", HELMHOLTZ: "neumann"}.get(parts, settings["boundary"])
+    if settings["boundary"] != boundary:
+        raise ValueError(f'settings must have boundary "{boundary}", as published, got "{settings["boundary"]}"')
+    if settings["norm"] is not None and settings["grid"] is None:
         raise ValueError("settings must have the grid: the published norms have a weight for each of its points")
-    wanted = "inner" if settings["end"] == "cycle" else "zeros"
-    # With zeros beyond a Dirichlet boundary the two are the same.
-    same = settings["boundary"] == "dirichlet" and {wanted, settings["transfers"]} <= {"zeros", "boundary"}
-    if settings["transfers"] != wanted and not same:
+    # Zeros are also what a Dirichlet boundary says.
+    transfers = {"boundary": "zeros"} if boundary == "dirichlet" else {}
+    wanted = "inner" if parts == HELMHOLTZ else "zeros"
+    if transfers.get(settings["transfers"], settings["transfers"]) != wanted:
         raise ValueError(f'settings must have transfers "{wanted}", as published, got "{settings["transfers"]}"')
 
 
