@@ -70,6 +70,18 @@ struct Sums {
       for (int v = 0; v < V; ++v) at[r][v] = core::load(from + r * pitch + v * kLanes<T>);
   }
 
+  // first + sums stays, first - sums goes to second
+  [[gnu::always_inline]] void split(const T* first, T* second, int64_t pitch) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const Lanes<T> other = core::load(first + r * pitch + v * kLanes<T>);
+        core::store(second + r * pitch + v * kLanes<T>, other - at[r][v]);
+        at[r][v] += other;
+      }
+  }
+
   [[gnu::always_inline]] void store(T* to, int64_t pitch) const {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)

@@ -20,6 +20,7 @@
 #include "stencils/activation.h"
 #include "stencils/columns.h"
 #include "stencils/operators.h"
+#include "stencils/row_pairs.h"
 #include "stencils/tensors.h"
 
 namespace fastsciml::stencils {
@@ -34,8 +35,8 @@ struct Weights {
   Lines<T> memory{round_up(channels, kRows) * taps * channels_in};
 
   // Element (out, in, tap) of `from` at from[out out_step + in in_step + tap].
-  template <class Stored>
-  void fill(const Stored* from, int64_t out_step, int64_t in_step, T factor) {
+  template <class Number>
+  void fill(const Number* from, int64_t out_step, int64_t in_step, T factor) {
     for (int64_t out = 0; out < channels; ++out)
       for (int64_t in = 0; in < channels_in; ++in)
         for (int64_t tap = 0; tap < taps; ++tap)
@@ -61,6 +62,7 @@ template <class Stored, class T = Compute<Stored>>
 struct Sum {
   Axes axes;
   Term<Stored> term;
+  std::optional<Weights<T>> of_pairs;  // factors of the products that make two rows at once
   std::optional<Term<Stored>> pointwise;
   const Stored *added, *bias;  // null: none
   Activation activation;
@@ -75,15 +77,19 @@ struct Sum {
   struct Scratch {
     Rows<Stored> rows;
     std::optional<Rows<Stored>> pointwise_rows;
-    int64_t pitch, width;
-    Lines<T> sums, line;
+    int64_t pitch, width, source_size;
+    Lines<T> sums, line;          // of two rows
+    Lines<T> transformed, zeros;  // of each plane that z's taps see
 
     explicit Scratch(const Sum& of)
         : rows(of.term.field, of.term.x, of.term.columns.layout),
           pitch(round_up(of.term.columns.count, kLanes<T>)),
           width(pitch * of.term.columns.classes),
-          sums(kRows * width),
-          line(width + 2 * kLanes<T>) {
+          source_size(round_up(of.term.field.channels, kChannelUnit) * of.term.columns.layout.pitch()),
+          sums(2 * kRows * width),
+          line(width + 2 * kLanes<T>),
+          transformed(of.of_pairs ? of.axes[0].taps.count * kProducts * source_size : 0),
+          zeros(of.of_pairs ? source_size : 0) {
       if (of.pointwise) pointwise_rows.emplace(of.pointwise->field, of.pointwise->x, of.pointwise->columns.layout);
     }
   };
@@ -111,19 +117,50 @@ struct Sum {
   void make(const Strip& strip, Scratch& s) {
     s.rows.begin(term.source + strip.element * term.field.size());
     if (pointwise) s.pointwise_rows->begin(pointwise->source + strip.element * pointwise->field.size());
+    for (int64_t y = strip.begin; y < strip.end;) {
+      const bool pair = of_pairs && y + 1 < strip.end && alone(y) && alone(y + 1);
+      pair ? make_pair(strip, y, s) : make_row(strip, y, s);
+      y += pair ? 2 : 1;
+    }
+  }
+
+  // Whether no row beyond the grid folds back onto row y, in any plane.
+  bool alone(int64_t y) const { return axes[0].reach() == 0 && axes[1].images(y).size() == 1; }
+
+  void make_row(const Strip& strip, int64_t y, Scratch& s) {
     std::vector<RowTap> taps;
-    for (int64_t y = strip.begin; y < strip.end; ++y) {
-      taps.clear();
-      for (const auto& [kz, jz] : axes[0].stored_taps(strip.z))
-        for (const auto& [ky, jy] : axes[1].stored_taps(y))
-          taps.push_back({(kz * axes[1].taps.count + ky) * axes[2].taps.count, s.rows.row(jz, jy)});
-      prefetch_row(strip, y);
-      const T* of_point = pointwise ? s.pointwise_rows->row(strip.z, y) : nullptr;
-      for (int64_t block = 0; block * kRows < channels; ++block) {
-        for (int64_t q = 0; q < term.columns.classes; ++q) add_products(block, q, taps, of_point, s);
-        for (int64_t c = block * kRows; c < std::min((block + 1) * kRows, channels); ++c)
-          finish(c, ((strip.element * channels + c) * axes[0].out + strip.z) * axes[1].out + y, s);
+    for (const auto& [kz, jz] : axes[0].stored_taps(strip.z))
+      for (const auto& [ky, jy] : axes[1].stored_taps(y))
+        taps.push_back({(kz * axes[1].taps.count + ky) * axes[2].taps.count, s.rows.row(jz, jy)});
+    prefetch_row(strip, y);
+    const T* of_point = pointwise ? s.pointwise_rows->row(strip.z, y) : nullptr;
+    for (int64_t block = 0; block * kRows < channels; ++block) {
+      for (int64_t q = 0; q < term.columns.classes; ++q) add_products(block, q, taps, of_point, s);
+      finish(strip, y, block, s.sums.data(), s);
+    }
+  }
+
+  // Rows y and y + 1 at once, by row_pairs.h.
+  void make_pair(const Strip& strip, int64_t y, Scratch& s) {
+    std::vector<RowTap> planes;
+    for (const auto& [kz, jz] : axes[0].stored_taps(strip.z)) {
+      const T* d[4];
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t jy = axes[1].stored(y + i - 1);
+        d[i] = jy == kNowhere ? nullptr : s.rows.row(jz, jy);
       }
+      T* to = s.transformed.data() + kz * kProducts * s.source_size;
+      transform_source(d, term.field.channels * term.columns.layout.pitch(), s.zeros.data(), to, s.source_size);
+      planes.push_back({kz * kProducts * axes[2].taps.count, to});
+    }
+    prefetch_row(strip, y);
+    prefetch_row(strip, y + 1);
+    const T* of_point[2] = {};
+    if (pointwise)
+      for (int64_t i = 0; i < 2; ++i) of_point[i] = s.pointwise_rows->row(strip.z, y + i);
+    for (int64_t block = 0; block * kRows < channels; ++block) {
+      add_pair(block, planes, of_point, s);
+      for (int64_t i = 0; i < 2; ++i) finish(strip, y + i, block, s.sums.data() + i * kRows * s.width, s);
     }
   }
 
@@ -138,28 +175,72 @@ struct Sum {
 
   // The sums of a block of channels in the columns of one class
   void add_products(int64_t block, int64_t q, const std::vector<RowTap>& taps, const T* of_point, Scratch& s) {
-    const Columns& columns = term.columns;
     T* to = s.sums.data() + q * s.pitch;
     core::for_panels<T>(0, s.pitch, [&](int64_t column, auto panel) {
       core::Sums<T, panel.vectors> sums;
       sums.clear();
-      const int64_t m = columns.first + column;
-      for (const RowTap& tap : taps)
-        for (const auto& [k, offset] : columns.taps[q])
-          sums.add_product({term.weights.at(block, tap.number + k), 1, kRows}, tap.row + offset + m,
-                           columns.layout.pitch(), 0, term.field.channels);
-      if (pointwise)
-        sums.add_product({pointwise->weights.at(block, 0), 1, kRows},
-                         of_point + pointwise->columns.taps[q][0].offset + m, pointwise->columns.layout.pitch(), 0,
-                         pointwise->field.channels);
+      const int64_t m = term.columns.first + column;
+      add_taps(sums, term.weights, block, q, taps, 0, 0, m);
+      add_point(sums, block, q, of_point, m);
       sums.store(to + column, s.width);
     });
   }
 
-  // One row of one channel, from its sums to the tensor
-  void finish(int64_t channel, int64_t row, Scratch& s) {
+  // The sums of a block of channels in two rows, from the transformed rows of each plane
+  void add_pair(int64_t block, const std::vector<RowTap>& planes, const T* const (&of_point)[2], Scratch& s) {
+    T *first = s.sums.data(), *second = first + kRows * s.width;
+    core::for_panels<T>(0, s.pitch, [&](int64_t column, auto panel) {
+      core::Sums<T, panel.vectors> sums;
+      const int64_t m = term.columns.first + column;
+      const auto add = [&](int64_t product) __attribute__((always_inline)) {
+        add_taps(sums, *of_pairs, block, 0, planes, product * axes[2].taps.count, product * s.source_size, m);
+      };
+      sums.clear();
+      add(1);
+      sums.store(first + column, s.width);
+      sums.clear();
+      add(2);
+      sums.split(first + column, second + column, s.width);
+      add(0);
+      add_point(sums, block, 0, of_point[0], m);
+      sums.store(first + column, s.width);
+      sums.load(second + column, s.width);
+      add(3);
+      add_point(sums, block, 0, of_point[1], m);
+      sums.store(second + column, s.width);
+    });
+  }
+
+  // The taps along x of every row, whose numbers and places are moved by so much
+  template <int V>
+  [[gnu::always_inline]] void add_taps(core::Sums<T, V>& sums, Weights<T>& weights, int64_t block, int64_t q,
+                                       const std::vector<RowTap>& taps, int64_t number, int64_t place, int64_t m) {
     const Columns& columns = term.columns;
-    T* sums = s.sums.data() + channel % kRows * s.width;
+    for (const RowTap& tap : taps)
+      for (const auto& [k, offset] : columns.taps[q])
+        sums.add_product({weights.at(block, tap.number + number + k), 1, kRows}, tap.row + place + offset + m,
+                         columns.layout.pitch(), 0, term.field.channels);
+  }
+
+  template <int V>
+  [[gnu::always_inline]] void add_point(core::Sums<T, V>& sums, int64_t block, int64_t q, const T* of_point,
+                                        int64_t m) {
+    if (!of_point) return;
+    const Columns& columns = pointwise->columns;
+    sums.add_product({pointwise->weights.at(block, 0), 1, kRows}, of_point + columns.taps[q][0].offset + m,
+                     columns.layout.pitch(), 0, pointwise->field.channels);
+  }
+
+  // A row of a block of channels
+  void finish(const Strip& strip, int64_t y, int64_t block, T* sums, Scratch& s) {
+    for (int64_t c = block * kRows; c < std::min((block + 1) * kRows, channels); ++c)
+      finish_channel(c, ((strip.element * channels + c) * axes[0].out + strip.z) * axes[1].out + y,
+                     sums + c % kRows * s.width, s);
+  }
+
+  // One row of one channel, from its sums to the tensor
+  void finish_channel(int64_t channel, int64_t row, T* sums, Scratch& s) const {
+    const Columns& columns = term.columns;
     T* line = sums - columns.first;
     if (columns.classes == 2) {
       line = s.line.data() - 2 * columns.first;
@@ -194,6 +275,23 @@ struct Sum {
   }
 };
 
+// The weights' factors for two rows at once; a transpose meets the rows in the other order.
+template <class Stored, class T = Compute<Stored>>
+Weights<T> pair_weights(const Call& call, const Tensor& weight, const Weights<T>& like, bool turned, bool subtract,
+                        bool transpose) {
+  const int64_t x = call.taps_along(0), planes = weight.numel() / (3 * x);
+  std::vector<T> taps(static_cast<size_t>(weight.numel()));
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    const int64_t y = i / x % 3, to = transpose ? i + (2 - 2 * y) * x : i;
+    taps[static_cast<size_t>(to)] = core::load(core::data<Stored>(weight)[i]);
+  }
+  const std::vector<T> factors = transformed_taps(taps.data(), planes, x);
+  const int64_t inner = call.taps_along(2) * kProducts * x, outer = inner * weight.size(1);
+  Weights<T> of_pairs{like.channels, like.channels_in, inner};
+  of_pairs.fill(factors.data(), turned ? inner : outer, turned ? outer : inner, subtract ? T{-1} : T{1});
+  return of_pairs;
+}
+
 // The sum of one stencil, or of its transpose, on the grid `to`.
 template <class Stored>
 Sum<Stored> sum_of(const Call& call, const Tensor& source, const Tensor& weight, const Extents& to, bool transpose,
@@ -206,8 +304,14 @@ Sum<Stored> sum_of(const Call& call, const Tensor& source, const Tensor& weight,
   Weights<T> weights{out.size(1), field.channels, call.taps()};
   const int64_t inner = call.taps(), outer = inner * weight.size(1);
   weights.fill(core::data<Stored>(weight), turned ? inner : outer, turned ? outer : inner, subtract ? T{-1} : T{1});
+  std::optional<Weights<T>> of_pairs;
+  if constexpr (std::is_same_v<T, float>) {
+    if (call.kind == Kind::kSame && call.dims > 1)
+      of_pairs = pair_weights<Stored>(call, weight, weights, turned, subtract, transpose);
+  }
   return {axes,
           {field.data, field, Columns::of<T>(axes[2]), axes[2], std::move(weights)},
+          std::move(of_pairs),
           std::nullopt,
           added ? core::data<Stored>(*added) : nullptr,
           nullptr,
