@@ -90,15 +90,16 @@ def _apply(
     if walk.is_long:
         taps = taps.contiguous()
     out = x.new_empty((x.shape[0], taps.shape[1], *extents))
-    tile = tile_of(walk, x.dtype, taps.shape[1], taps.shape[2])
+    folds = adjoint and boundary != Boundary.DIRICHLET
+    tile = tile_of(walk, x.dtype, taps.shape[1], taps.shape[2], folds)
     pointwise_x, pointwise, bias, activation = end
     programs = walk.parities * walk.batch * walk.blocks(tile) * triton.cdiv(taps.shape[1], tile["BLOCK_O"])
     kernels.stencil_kernel[(programs,)](
         x, taps, added, pointwise_x, pointwise, bias, out,
         taps.shape[2], taps.shape[1], 0 if pointwise_x is None else pointwise_x.shape[1],
         *sizes(x.shape[2:]), *sizes(extents), *taps.stride(),
-        REVERSED=adjoint and kind == Kind.SAME, FOLDS=adjoint and boundary != Boundary.DIRICHLET,
-        BOUNDARY=int(boundary), SUBTRACT=subtract, ACTIVATION=int(activation),
+        REVERSED=adjoint and kind == Kind.SAME, FOLDS=folds, BOUNDARY=int(boundary), SUBTRACT=subtract,
+        ACTIVATION=int(activation),
         **walk.constants, **tile, **arithmetic(x, out),
     )  # fmt: skip
     return out
@@ -145,7 +146,7 @@ class Walk:
         """Of a parity along every axis."""
         return [triton.cdiv(n, 2) if path == UP else n for n, path in zip(self.extents, self.paths, strict=True)]
 
-    def blocks(self, tile: dict[str, int]) -> int:
+    def blocks(self, tile: dict[str, Any]) -> int:
         """How many the points of a parity fill in a sample."""
         return math.prod(triton.cdiv(n, tile[f"BLOCK_{axis}"]) for axis, n in enumerate(self.points))
 
@@ -163,25 +164,29 @@ def sizes(extents: Sequence[int]) -> tuple[int, ...]:
     return math.prod(extents), *[1] * (3 - len(extents)), *extents
 
 
-def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int) -> dict[str, int]:
-    # Outside of the tensor cores, as few channels too many as can be.
-    summed = min(power(in_channels), 32) if dtype.itemsize == 2 else 8 if (in_channels - 1) % 16 < 8 else 16
+def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int, folds: bool) -> dict[str, Any]:
+    summed = min(power(in_channels), 32)
+    if not in_tensor_cores(dtype):
+        # As few channels too many as can be.
+        summed = 8 if (in_channels - 1) % 16 < 8 else 16
     return {
         "BLOCK_O": min(power(out_channels), 32),
         "BLOCK_C": summed,
         **walk.block_of(128 if walk.is_long else 32),
         "num_warps": 4,
         "num_stages": 2,
+        # Left to itself ptxas spills, for one block more at a time.
+        "maxnreg": 128 if folds and UP not in walk.paths and dtype == torch.float32 else None,
     }
 
 
-def gradient_tile(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int) -> dict[str, int]:
+def gradient_tile(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int) -> dict[str, Any]:
     return {
         "BLOCK_O": min(power(out_channels), 32),
         "BLOCK_C": min(power(in_channels), 32),
-        **walk.block_of(64 if dtype.itemsize == 2 else 16),
+        **walk.block_of(64 if in_tensor_cores(dtype) else 16),
         "num_warps": 4,
-        "num_stages": 2,
+        "num_stages": 3 if dtype == torch.float32 else 2,
     }
 
 
@@ -189,13 +194,17 @@ def power(channels: int) -> int:
     return max(triton.next_power_of_2(channels), LEAST)
 
 
+def in_tensor_cores(dtype: torch.dtype) -> bool:
+    """Of 16 bits, and float32 as TF32 where torch may do so; float64 is left to the compiler."""
+    return dtype.itemsize == 2 or (dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32)
+
+
 def arithmetic(x: Tensor, out: Tensor) -> dict[str, Any]:
     """What is multiplied and summed as what, and how wide offsets in a sample are."""
-    tf32 = x.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32
     return {
         "REAL": tl.float64 if x.dtype == torch.float64 else tl.float32,
         "DOT": _operand(x.dtype),
-        "PRECISION": "tf32" if tf32 else "ieee",
+        "PRECISION": "tf32" if x.dtype == torch.float32 and in_tensor_cores(x.dtype) else "ieee",
         "OFFSET": tl.int64 if max(x[:1].numel(), out[:1].numel()) >= WIDE else tl.int32,
     }
 

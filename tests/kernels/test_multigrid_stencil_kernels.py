@@ -19,6 +19,7 @@ from fastsciml.ops.multigrid_stencil import ACTIVATIONS, Activation, Boundary, K
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 6e-3, torch.float16: 2e-3}
 DIRICHLET, NEUMANN, PERIODIC = Boundary
+OPTIONS = ("num_warps", "num_stages", "maxnreg")
 REGISTERS_OF_A_MULTIPROCESSOR = 65536
 # Kind, boundary, extents of the finer grid.
 SHAPES = [(kind, boundary, n) for kind in list(Kind)[:3] for boundary in Boundary for n in ((5,), (4, 7))]
@@ -100,7 +101,7 @@ def test_blocks_of_channels(kernels, kind, channels):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [Kind.SAME, Kind.PROLONG])
 def test_dtypes(kernels, kind, dtype):
     Layer(kind, NEUMANN, (4, 5), (17, 3), dtype=dtype).check_all(kernels)
 
@@ -197,11 +198,12 @@ class Started:
 
     def compiled(self, target):
         """For the sizes' divisors and the absent tensors that it was started with."""
+        import triton
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
 
         names = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
-        options = {name: self.constants[name] for name in ("num_warps", "num_stages")}
+        options = {name: self.constants[name] for name in OPTIONS if name in self.constants}
         constants = {name: value for name, value in self.constants.items() if name not in options}
         signature, divisible = dict.fromkeys(self.kernel.arg_names, "constexpr"), {}
         for i, value in enumerate(self.arguments):
@@ -213,8 +215,6 @@ class Started:
             if not isinstance(value, int) or value % 16 == 0:
                 divisible[(i,)] = [["tt.divisibility", 16]]
         source = ASTSource(fn=self.kernel, signature=signature, constexprs=constants, attrs=divisible)
-        import triton
-
         return triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
 
     def report(self, target):
@@ -255,12 +255,12 @@ def print_reports():
             ends = [(added, added, pointwise, bias)]
             if kind == Kind.SAME:
                 ends += [(added, None, None, None), (None, added, pointwise, None), (None, None, None, bias)]
-            for i, (plus, y, B, b) in enumerate(ends):
+            for end in ends:
                 multigrid_stencil_launch.multigrid_stencil(
-                    x, weight, *about, dout.shape[2:], plus, True, y, B, b, Activation.GELU
+                    x, weight, *about, dout.shape[2:], end[0], True, *end[1:], Activation.GELU
                 )
-                show(stencil, (80, 90, 100) if i == 0 and kind != Kind.RESTRICT else (90,), dtype, kind)
-            multigrid_stencil_launch.multigrid_stencil_adjoint(dout, weight, *about, x.shape[2:], x, True)
+                show(stencil, (80, 90, 100) if kind == Kind.PROLONG else (90,), dtype, kind)
+            multigrid_stencil_launch.multigrid_stencil_adjoint(dout, weight, *about, x.shape[2:], None, False)
             show(stencil, (90,), dtype, kind)
             multigrid_stencil_launch.multigrid_stencil_gradient(dout, x, *about, weight.shape)
             show(gradient, (80, 90, 100) if kind == Kind.PROLONG else (90,), dtype, kind)
