@@ -165,18 +165,18 @@ def sizes(extents: Sequence[int]) -> tuple[int, ...]:
 
 
 def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int, folds: bool) -> dict[str, Any]:
-    summed = min(power(in_channels), 32)
+    summed, points = min(power(in_channels), 32), 64 if dtype == torch.float64 else 128
     if not in_tensor_cores(dtype):
         # As few channels too many as can be.
         summed = 8 if (in_channels - 1) % 16 < 8 else 16
     return {
         "BLOCK_O": min(power(out_channels), 32),
         "BLOCK_C": summed,
-        **walk.block_of(128 if walk.is_long else 32),
+        **walk.block_of(points if walk.is_long else 32),
         "num_warps": 4,
         "num_stages": 2,
-        # Left to itself ptxas spills, for one block more at a time.
-        "maxnreg": 128 if folds and UP not in walk.paths and dtype == torch.float32 else None,
+        # Left to itself ptxas spills some to fit one program more into a multiprocessor.
+        "maxnreg": 128 if folds and UP not in walk.paths and dtype.itemsize >= 4 else None,
     }
 
 
@@ -186,7 +186,8 @@ def gradient_tile(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels
         "BLOCK_C": min(power(in_channels), 32),
         **walk.block_of(64 if in_tensor_cores(dtype) else 16),
         "num_warps": 4,
-        "num_stages": 3 if dtype == torch.float32 else 2,
+        # So many that no register is spilled on sm_80, sm_90 and sm_100.
+        "num_stages": 3 if dtype == torch.float32 and UP not in walk.paths else 2,
     }
 
 
