@@ -25,7 +25,7 @@ REGISTERS_OF_A_MULTIPROCESSOR = 65536
 SHAPES = [(kind, boundary, n) for kind in list(Kind)[:3] for boundary in Boundary for n in ((5,), (4, 7))]
 SHAPES += [(Kind.POINT, DIRICHLET, n) for n in ((5,), (4, 7), (3, 2, 3))]
 SHAPES += [(kind, PERIODIC, (3, 2, 3)) for kind in list(Kind)[:3]]
-SHAPES += [(Kind.SAME, NEUMANN, (3, 2, 3)), (Kind.PROLONG, DIRICHLET, (3, 2, 3)), (Kind.PROLONG, NEUMANN, (3, 4, 3))]
+SHAPES += [(Kind.SAME, NEUMANN, (3, 2, 3)), (Kind.PROLONG, NEUMANN, (3, 4, 3))]
 SMALLEST = [(kind, boundary, (1,)) for kind in list(Kind)[:3] for boundary in (DIRICHLET, PERIODIC)]
 SMALLEST += [(kind, PERIODIC, (2, 1)) for kind in list(Kind)[:3]]
 SMALLEST += [(Kind.SAME, NEUMANN, (2, 3)), (Kind.RESTRICT, NEUMANN, (2, 3)), (Kind.PROLONG, NEUMANN, (3, 4))]
@@ -97,7 +97,7 @@ def test_stencil_adjoint_and_gradient(kernels, kind, boundary, n):
 @pytest.mark.parametrize("channels", [(1, 17), (17, 1), (40, 33)], ids=str)
 @pytest.mark.parametrize("kind", [Kind.SAME, Kind.PROLONG])
 def test_blocks_of_channels(kernels, kind, channels):
-    Layer(kind, PERIODIC, (6,), channels, batch=2).check_all(kernels)
+    Layer(kind, PERIODIC, (6,), channels).check_all(kernels)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -108,7 +108,7 @@ def test_dtypes(kernels, kind, dtype):
 
 @pytest.mark.parametrize(("kind", "n"), [*((kind, (70,)) for kind in list(Kind)[:3]), (Kind.SAME, (3, 35))], ids=str)
 def test_blocks_of_points(kernels, kind, n):
-    Layer(kind, NEUMANN, n, batch=2).check_all(kernels)
+    Layer(kind, NEUMANN, n, batch=2 if len(n) == 1 else 1).check_all(kernels)
 
 
 def test_programs_share_the_points(kernels, monkeypatch):
@@ -127,7 +127,7 @@ def test_large_grids(kernels, monkeypatch, kind):
     Layer(kind, PERIODIC, (3, 36)).check_all(kernels)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [Kind.SAME, Kind.PROLONG, Kind.POINT])
 @pytest.mark.parametrize("present", [("added",), ("pointwise",), ("bias",), ("added", "pointwise", "bias")], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_end_of_a_layer(kernels, kind, present, dtype):
@@ -249,12 +249,15 @@ def print_reports():
     stencil, gradient = Started(multigrid_stencil.stencil_kernel), Started(multigrid_stencil.gradient_kernel)
     multigrid_stencil.stencil_kernel, multigrid_stencil.gradient_kernel = stencil, gradient
     for dtype in (torch.float32, torch.bfloat16, torch.float64):
-        for kind, channels in ((Kind.SAME, 24), (Kind.PROLONG, 32), (Kind.RESTRICT, 32)):
+        kinds = ((Kind.SAME, 24), (Kind.PROLONG, 32), (Kind.RESTRICT, 32))
+        for kind, channels in kinds if dtype == torch.float32 else kinds[:2]:
             x, weight, dout, added, pointwise, bias = typical(kind, channels, dtype)
             about = (kind, NEUMANN)
             ends = [(added, added, pointwise, bias)]
-            if kind == Kind.SAME:
+            if kind == Kind.SAME and dtype == torch.float32:
                 ends += [(added, None, None, None), (None, added, pointwise, None), (None, None, None, bias)]
+            elif kind == Kind.SAME:
+                ends += [(None, None, None, None)]
             for end in ends:
                 multigrid_stencil_launch.multigrid_stencil(
                     x, weight, *about, dout.shape[2:], end[0], True, *end[1:], Activation.GELU
