@@ -176,7 +176,7 @@ def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int,
         "num_warps": 4,
         "num_stages": 2,
         # Left to itself ptxas spills some to fit one program more into a multiprocessor.
-        "maxnreg": 128 if folds and UP not in walk.paths and dtype.itemsize >= 4 else None,
+        "maxnreg": 128 if folds and UP not in walk.paths and not in_tensor_cores(dtype) else None,
     }
 
 
@@ -187,7 +187,7 @@ def gradient_tile(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels
         **walk.block_of(64 if in_tensor_cores(dtype) else 16),
         "num_warps": 4,
         # So many that no register is spilled on sm_80, sm_90 and sm_100.
-        "num_stages": 3 if dtype == torch.float32 and UP not in walk.paths else 2,
+        "num_stages": 3 if dtype == torch.float32 and not in_tensor_cores(dtype) and UP not in walk.paths else 2,
     }
 
 
