@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # torchrun's
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -59,10 +61,10 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     Yields:
         This process's place and its device; without torchrun it is alone on `device`.
     """
-    if not dist.is_torchelastic_launched() and "LOCAL_RANK" not in os.environ:
+    if not all(name in os.environ for name in VARIABLES):
         yield Ranks(), device
         return
-    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    rank, world, local = (int(os.environ[name]) for name in VARIABLES)
     cuda = torch.device(device).type == "cuda"
     if cuda:
         device = f"cuda:{local}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from fastsciml.operators.losses import RelativeNorm, RelativeH1, RelativeL2
+from fastsciml.operators.losses import RelativeH1, RelativeL2, RelativeNorm
 from fastsciml.operators.normaliser import Scope
 
 Loss = Literal["h1", "l2"]

@@ -279,10 +279,9 @@ class Trainer:
         progress = json.loads(about["progress"])
         if progress["device"] != self.device.type:
             raise ValueError(f"{path} is of a run on {progress['device']}: it cannot go on on {self.device}")
-        fitted = [self.operator.x.mean.cpu(), self.operator.y.std.cpu()]
+        fitted = self._normalisers()
         load_weights(self.operator, under(tensors, "operator."), path)
-        there = [self.operator.x.mean.cpu(), self.operator.y.std.cpu()]
-        if not all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(fitted, there, strict=True)):
+        if not torch.allclose(self._normalisers(), fitted, rtol=1e-4):
             raise ValueError(f"{path} is of other training data: their mean or deviation is another")
         load_optimizer_tensors(self.optimizer, under(tensors, "optimizer."))
         for group, saved in zip(self.optimizer.param_groups, progress["groups"], strict=True):
@@ -293,6 +292,9 @@ class Trainer:
         self.epoch, self._batch, self.seconds = progress["epoch"], progress["batch"], progress["seconds"]
         self.records = [Record(*numbers) for numbers in progress["records"]]
         self._loss_sum = tensors["loss_sum"].to(self.device)
+
+    def _normalisers(self) -> Tensor:
+        return torch.cat([t.flatten() for n in (self.operator.x, self.operator.y) for t in (n.mean, n.std)])
 
 
 def read_training(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
