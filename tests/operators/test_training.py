@@ -3,6 +3,7 @@ import math
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,26 +106,50 @@ def test_shuffling_depends_on_seed_and_epoch():
     assert not orders[0].equal(orders[2])
 
 
-def test_checkpointed_layers_are_computed_twice_and_train_alike():
-    counts, states = [], []
+class Layered(nn.Module):
+    """Counts the runs of its layers, which do not checkpoint themselves."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Conv2d(before, 4, 3, padding=1) for before in (1, 4))
+        self.end = nn.Conv2d(4, 1, 1)
+        self.runs = 0
+        for layer in self.layers:
+            layer.forward = partial(self.counted, layer.forward)
+
+    def counted(self, forward, x):
+        self.runs += 1
+        return forward(x)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = nn.functional.gelu(layer(x))
+        return self.end(x)
+
+
+def test_checkpointed_layers_run_twice_and_train_alike():
+    runs, states = [], []
     for checkpointed in (False, True):
-        model, calls = mgno(), []
-        forward = model.cycles[1].forward
-        model.cycles[1].forward = lambda f, forward=forward, calls=calls: calls.append(1) or forward(f)
+        model = Layered()
         trained = trainer(model, checkpoint_gradients=checkpointed, epochs=1)
-        calls.clear()
+        model.runs = 0
         trained.run()
-        counts.append(len(calls))
+        runs.append(model.runs)
         states.append(state(trained))
     assert states[0].equal(states[1])
-    assert counts == [5 + 2, 2 * 5 + 2]  # batches of training and of testing
+    assert runs == [2 * (5 + 2), 2 * (2 * 5 + 2)]  # batches of training and of testing
 
 
-def test_model_that_checkpoints_itself_is_told_to():
-    model = mgno()
-    model.checkpoint = False
-    trainer(model, checkpoint_gradients=True)
-    assert model.checkpoint is True
+def test_modules_that_checkpoint_themselves_are_told_to():
+    model = Layered()
+    for layer in model.layers:
+        layer.checkpoint = False
+    trained = trainer(model, checkpoint_gradients=True, epochs=1)
+    assert all(layer.checkpoint is True for layer in model.layers)
+    model.runs = 0
+    trained.run()
+    assert model.runs == 2 * (5 + 2)
 
 
 def test_compiled_training_is_the_plain_one_up_to_rounding(monkeypatch):

@@ -8,6 +8,7 @@ from fastsciml.operators import MgNO, Trainer, TrainingSettings
 
 DATA = DarcyFlow(17, refine=1).sample(26, generator=torch.Generator().manual_seed(0))
 TRAIN, TEST = OperatorData(DATA.x[:18], DATA.y[:18]), OperatorData(DATA.x[18:], DATA.y[18:])
+UNEVEN = OperatorData(DATA.x[:16], DATA.y[:16])  # in batches of 3 the last one is of 1
 SMALL = {"epochs": 4, "batch": 4, "rate": 1e-2}
 
 
@@ -34,8 +35,9 @@ def dropout():
     return WithDropout()
 
 
-def trainer(model=None, train=TRAIN, test=TEST, **settings):
-    return Trainer(mgno() if model is None else model, TrainingSettings(**{**SMALL, **settings}), train, test)
+def trainer(model=None, train=TRAIN, test=TEST, ranks=None, dtype=None, **settings):
+    model = (mgno() if model is None else model).to(dtype)
+    return Trainer(model, TrainingSettings(**{**SMALL, **settings}), train, test, ranks=ranks)
 
 
 def state(trained):

@@ -21,6 +21,7 @@ from fastsciml.files import replacing
 from fastsciml.interrupt import stopping_on_interrupt
 from fastsciml.operators.distributed import joined
 from fastsciml.operators.evaluation import predictions
+from fastsciml.operators.mgno import PRESETS
 from fastsciml.operators.problems import PROBLEMS, problem_named
 from fastsciml.operators.run import CHECKPOINT, LOG, LOSS, MODEL, PICTURE, Run, load_model, training_of
 from fastsciml.operators.settings import Amp, Loss, Optimizer, RunSettings, Schedule, TrainingSettings
@@ -64,7 +65,14 @@ def train(
     side: Annotated[
         float, typer.Option(help="Of the grid's box, for slopes in H1. (default: 2 pi)", show_default=False)
     ] = TRAINING.side,
-    periodic: Annotated[bool, typer.Option("--periodic", help="Take slopes across the grid's edges.")] = False,
+    periodic: Annotated[
+        bool | None,
+        typer.Option(
+            "--periodic/--not-periodic",
+            help="Take slopes across the grid's edges. (default: where the model's boundary is periodic)",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = TRAINING.epochs,
     minutes: Annotated[float | None, typer.Option(min=0, help="After which no epoch is begun.")] = None,
     batch: Annotated[int, typer.Option(help="Samples in a step.")] = TRAINING.batch,
@@ -113,7 +121,7 @@ def train(
                 training=TrainingSettings(
                     loss=loss,
                     side=side,
-                    periodic=periodic,
+                    periodic=_is_periodic(preset, boundary) if periodic is None else periodic,
                     epochs=epochs,
                     batch=batch,
                     rate=rate,
@@ -252,6 +260,10 @@ def _telling_samples(bar: Progress) -> Callable[[int, int], None]:
         bar.update(task, completed=done, state=f"{done} of {samples} samples")
 
     return tell
+
+
+def _is_periodic(preset: str, boundary: str | None) -> bool:
+    return (boundary or PRESETS.get(preset, {}).get("boundary")) == "periodic"
 
 
 def _functions(data: Path, subsample: int, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:

@@ -12,12 +12,16 @@ from torch.utils.checkpoint import checkpoint
 
 
 def checkpoint_layers(model: nn.Module) -> None:
-    """Have each layer of a model keep its input alone; a model that has an attribute `checkpoint` does so itself.
+    """Have each layer of a model keep its input alone.
 
-    Layers are the members of the model's own lists of modules, or where there is none, all of it.
+    Modules that have a flag `checkpoint` are told so, and do as they see fit. Where there are none, layers are the
+    members of the model's own lists of modules, or without such lists all of it. Such layers run twice in each step: a
+    batch norm in one moves its running statistics twice.
     """
-    if hasattr(model, "checkpoint"):
-        model.checkpoint = True  # type: ignore[assignment]
+    flagged = [module for module in model.modules() if isinstance(getattr(module, "checkpoint", None), bool)]
+    for module in flagged:
+        module.checkpoint = True  # type: ignore[assignment]
+    if flagged:
         return
     lists = [part for part in model.children() if isinstance(part, nn.ModuleList | nn.Sequential)]
     for layer in [layer for part in lists for layer in part] or [model]:

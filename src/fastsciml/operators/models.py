@@ -51,7 +51,7 @@ class ModelDescription:
         model_class = MODELS[self.name]
         taken = inspect.signature(model_class).parameters
         unknown = set(self.arguments) - set(taken)
-        if unknown:
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
             raise ValueError(f"{model_class.__name__} has no {', '.join(sorted(unknown))}")
         arguments = dict(self.arguments)
         if checkpoint_gradients and "checkpoint" in taken:

@@ -83,8 +83,9 @@ class Run:
 
     def _check_same(self) -> None:
         about, _ = read_training(self.checkpoint)
-        there, here = json.loads(about.get("run", "{}")), self.settings.to_dict()
-        told = differences(*({**settings, **settings.pop("training", {})} for settings in (there, here)))
+        both = json.loads(about.get("run", "{}")), self.settings.to_dict()
+        trainings = (settings.pop("training", {}) for settings in both)
+        told = differences(*({**settings, **training} for settings, training in zip(both, trainings, strict=True)))
         if told:
             raise ValueError(f"{self.folder} holds another run: {told}")
 
