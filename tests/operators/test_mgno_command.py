@@ -51,7 +51,21 @@ def is_png(path):
     "options",
     [
         (),
-        ("--preset", "darcy-smooth", "--loss", "l2", "--amp", "bfloat16", "--checkpoint-gradients", "--clip", 1),
+        (
+            "--preset",
+            "darcy-multiscale",
+            "--set",
+            "post=[1, 0, 0]",
+            "--set",
+            "activation=relu",
+            "--loss",
+            "l2",
+            "--amp",
+            "bfloat16",
+            "--checkpoint-gradients",
+            "--clip",
+            1,
+        ),
         ("--boundary", "periodic", "--periodic", "--normalise-y", "point", "--optimizer", "adamw", "--side", 1),
     ],
     ids=lambda options: "-".join(map(str, options)) or "default",
@@ -65,6 +79,8 @@ def test_run_writes_model_log_and_pictures(folder, data, options):
     log = rows(folder / "run" / "log.csv")
     assert [int(row["epoch"]) for row in log] == [1, 2, 3]
     operator = load_model("run")
+    if "--set" in options:
+        assert len(operator.model.cycles[0].levels[0]["post"]) == 1
     with torch.no_grad():
         error = float(RelativeL2()(operator(data.x[-4:]), data.y[-4:]))
     assert error == pytest.approx(float(log[-1]["test_l2"]), rel=1e-4)
@@ -179,6 +195,8 @@ def test_another_run_in_the_folder_is_refused(folder, data):
         (("train",), "give one of data and generate"),
         (("train", "--data", "nothing.npz"), "there is no file nothing.npz"),
         (("train", *DATA, "--preset", "other"), "name must be one of darcy-smooth"),
+        (("train", *DATA, "--set", "deepness=1"), "MgNO has no deepness"),
+        (("train", *DATA, "--set", "deepness"), "--set must be NAME=VALUE, got 'deepness'"),
         (("train", *DATA, "--width", 0), "width must be positive"),
         (("train", *DATA, "--amp", "float16"), "float16 is for CUDA"),
         (("train", *DATA, "--device", "nowhere"), "--device nowhere cannot be used"),

@@ -31,7 +31,7 @@ def test_channels_and_axes_are_those_of_data():
 
 
 def test_first_weights_depend_on_the_seed_alone():
-    description = ModelDescription("mgno", "darcy-smooth", SMALL)
+    description = ModelDescription("mgno", "darcy-rough", SMALL)
     torch.manual_seed(5)
     one = description.build(1)
     torch.manual_seed(6)
@@ -40,9 +40,9 @@ def test_first_weights_depend_on_the_seed_alone():
 
 
 def test_model_that_tells_its_settings_is_described_without_its_preset(monkeypatch):
-    description = ModelDescription("telling", "darcy-smooth", SMALL)
+    description = ModelDescription("telling", "darcy-rough", SMALL)
     monkeypatch.setitem(MODELS, "telling", TellingModel)
-    monkeypatch.setattr("fastsciml.operators.mgno.PRESETS", {"darcy-smooth": {"activation": "tanh"}})
+    monkeypatch.setattr("fastsciml.operators.mgno.PRESETS", {"darcy-rough": {"activation": "tanh"}})
     model = description.build(checkpoint_gradients=True)
     assert model.checkpoint
     told = description.of(model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,10 @@ def train(
     levels: Annotated[int | None, typer.Option(help="Of every V-cycle. (default: the preset's)")] = None,
     boundary: Annotated[
         str | None, typer.Option(help="dirichlet, neumann or periodic. (default: the preset's)")
+    ] = None,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another argument of the model, as JSON has it. Repeatable."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Pairs x, y: .npz, .mat or .pt.")] = None,
     test_data: Annotated[Path | None, typer.Option(help="Others to test on. (default: the last of --data)")] = None,
@@ -107,7 +112,7 @@ def train(
         with refusing_bad_input():
             settings = RunSettings(
                 preset=preset,
-                changes={name: value for name, value in chosen.items() if value is not None},
+                changes={name: v for name, v in chosen.items() if v is not None} | _arguments(others or ()),
                 data=_text(data),
                 test_data=_text(test_data),
                 generate=generate,
@@ -260,6 +265,19 @@ def _telling_samples(bar: Progress) -> Callable[[int, int], None]:
         bar.update(task, completed=done, state=f"{done} of {samples} samples")
 
     return tell
+
+
+def _arguments(texts: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set must be NAME=VALUE, got {text!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _is_periodic(preset: str, boundary: str | None) -> bool:
