@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from fastsciml.cli import app
 from fastsciml.data import OperatorData, load_operator_data
 from fastsciml.operators import RelativeH1, RelativeL2, load_model
+from fastsciml.operators.run import settings_of
 
 MODEL = ["--width", 4, "--layers", 2, "--levels", 3]
 SMALL = [*MODEL, "--epochs", 3, "--rate", 1e-2, "--threads", 1]
@@ -80,7 +81,8 @@ def test_run_writes_model_log_and_pictures(folder, data, options):
     assert [int(row["epoch"]) for row in log] == [1, 2, 3]
     operator = load_model("run")
     if "--set" in options:
-        assert len(operator.model.cycles[0].levels[0]["post"]) == 1
+        arguments = json.loads((folder / "run" / "model.json").read_text())["model"]["arguments"]
+        assert (arguments["post"], arguments["activation"]) == ([1, 0, 0], "relu")
     with torch.no_grad():
         error = float(RelativeL2()(operator(data.x[-4:]), data.y[-4:]))
     assert error == pytest.approx(float(log[-1]["test_l2"]), rel=1e-4)
@@ -112,6 +114,29 @@ def test_y_is_not_needed_to_predict_nor_the_grid_of_training(folder, data):
         assert "y" not in found
     assert "no y" in result.stdout
     assert is_png(folder / "p.png")
+
+
+def test_model_of_single_steps_predicts_a_trajectory(folder):
+    x = torch.randn(8, 1, 8, 8)
+    OperatorData(x, torch.cat([x.roll(k, 2) for k in (1, 2, 3)], 1)).save("flow.npz")
+    assert mgno("train", "-o", "run", "--data", "flow.npz", "--test", 2, "--one-step", *SMALL).exit_code == 0
+    assert mgno("predict", "run", "--data", "flow.npz", "-o", "p.npz", "--plot", "p.png").exit_code == 0
+    operator = load_model("run")
+    with np.load("p.npz") as found, torch.no_grad():
+        twice = operator(operator(x))
+        torch.testing.assert_close(torch.from_numpy(found["prediction"][:, 1:2]), twice)
+        assert found["y"].shape == found["prediction"].shape == (8, 3, 8, 8)
+    result = mgno("predict", "run", "--data", "flow.npz", "-o", "p.npz", "--steps", 2)
+    assert result.exit_code == 0, result.output
+    with np.load("p.npz") as found:
+        assert found["y"].shape == found["prediction"].shape == (8, 2, 8, 8)
+
+
+def test_slopes_are_periodic_where_the_model_is(folder, data):
+    for options, periodic in ((("--boundary", "periodic"), True), ((), False), (("--periodic",), True)):
+        name = "-".join(options) or "run"
+        assert mgno("train", "-o", name, *DATA, *SMALL, "--epochs", 1, *options).exit_code == 0
+        assert settings_of(name).training.periodic is periodic
 
 
 def test_data_are_generated_into_the_run(folder):

@@ -169,6 +169,25 @@ def test_bfloat16_rounds_and_weights_stay_float32():
     assert not state(results[0]).equal(state(results[1]))
 
 
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_scaled_losses_train_as_others_and_a_gradient_that_overflows_changes_nothing(clip, tmp_path):
+    """What float16 does on CUDA: a scale that is a power of 2 is exact."""
+    plain, scaled, resumed = (trainer(clip=clip) for _ in range(3))
+    for one in (scaled, resumed):
+        one.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    plain.run()
+    scaled.run(tmp_path / "half", minutes=0)
+    before = state(scaled)
+    scaled.scaler.update(1e38)
+    scaled._take_step(torch.arange(4))
+    assert state(scaled).equal(before)
+    assert scaled.scaler.get_scale() == pytest.approx(0.5e38)
+    resumed.load(tmp_path / "half")
+    assert resumed.scaler.get_scale() == 1024.0
+    resumed.run()
+    assert state(resumed).equal(state(plain))
+
+
 def test_time_that_is_up_ends_after_the_epoch(tmp_path):
     limited = trainer()
     limited.run(tmp_path / "checkpoint", minutes=0)

@@ -4,7 +4,7 @@ import torch
 from fastsciml.data import OperatorData
 from fastsciml.operators import RunSettings
 from fastsciml.operators.problems import PROBLEMS, problem_named
-from fastsciml.operators.training_data import thinned, training_data
+from fastsciml.operators.training_data import one_step_pairs, thinned, training_data
 
 
 @pytest.fixture
@@ -58,6 +58,26 @@ def test_grids_are_thinned_along_every_axis():
 def test_subsampled_data_are_thinned(files):
     train, test = training_data(RunSettings(data="a.npz", test=3, subsample=4), files)
     assert {t.shape[1:] for data in (train, test) for t in (data.x, data.y)} == {(1, 3, 3)}
+
+
+def test_trajectories_become_pairs_of_a_state_and_the_next():
+    states = torch.arange(4.0)[None, :, None] + 10 * torch.arange(2.0)[:, None, None] + torch.zeros(2, 4, 5)
+    pairs = one_step_pairs(OperatorData(states[:, :1], states[:, 1:]))
+    assert pairs.x.shape == pairs.y.shape == (6, 1, 5)
+    assert pairs.x[:, 0, 0].tolist() == [0, 1, 2, 10, 11, 12]
+    assert pairs.y.equal(pairs.x + 1)
+
+
+def test_one_step_data_are_split_before_they_become_pairs(files):
+    OperatorData(torch.zeros(4, 1, 6), torch.arange(1.0, 4)[None, :, None].expand(4, 3, 6).contiguous()).save("c.npz")
+    train, test = training_data(RunSettings(data="c.npz", test=1, one_step=True), files)
+    assert (len(train), len(test)) == (9, 3)
+
+
+def test_pairs_of_other_grids_are_no_trajectories():
+    for x in (torch.ones(2, 1, 4), torch.ones(2, 2, 5)):
+        with pytest.raises(ValueError, match="for single steps x must be one channel on y's grid"):
+            one_step_pairs(OperatorData(x, torch.ones(2, 3, 5)))
 
 
 def test_generated_data_stay_in_the_folder_and_are_read_again(tmp_path):

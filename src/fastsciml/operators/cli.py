@@ -21,10 +21,10 @@ from fastsciml.exits import FAILED, INTERRUPTED, fail, failing_in_one_sentence, 
 from fastsciml.files import replacing
 from fastsciml.interrupt import stopping_on_interrupt
 from fastsciml.operators.distributed import joined
-from fastsciml.operators.evaluation import predictions
+from fastsciml.operators.evaluation import predictions, trajectory
 from fastsciml.operators.mgno import PRESETS
 from fastsciml.operators.problems import PROBLEMS, problem_named
-from fastsciml.operators.run import CHECKPOINT, LOG, LOSS, MODEL, PICTURE, Run, load_model, training_of
+from fastsciml.operators.run import CHECKPOINT, LOG, LOSS, MODEL, PICTURE, Run, load_model, settings_of
 from fastsciml.operators.settings import Amp, Loss, Optimizer, RunSettings, Schedule, TrainingSettings
 from fastsciml.operators.training import Record
 from fastsciml.operators.training_data import thinned
@@ -66,6 +66,9 @@ def train(
     train: Annotated[int | None, typer.Option(help="Samples to train on. (default: all others)")] = None,
     test: Annotated[int, typer.Option(help="Samples to test on.")] = RUN.test,
     subsample: Annotated[int, typer.Option(help="Keep every so manyth point along each axis.")] = RUN.subsample,
+    one_step: Annotated[
+        bool, typer.Option("--one-step", help="Learn each channel of y, a record in time, from the one before.")
+    ] = False,
     loss: Annotated[Loss, typer.Option(help="Relative error to train with.")] = TRAINING.loss,
     side: Annotated[
         float, typer.Option(help="Of the grid's box, for slopes in H1. (default: 2 pi)", show_default=False)
@@ -123,6 +126,7 @@ def train(
                 train=train,
                 test=test,
                 subsample=subsample,
+                one_step=one_step,
                 training=TrainingSettings(
                     loss=loss,
                     side=side,
@@ -194,6 +198,9 @@ def predict(
         "predictions.npz"
     ),
     plot: Annotated[Path | None, typer.Option(help="Picture of the first samples, .png. (default: none)")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="To take one after the other, of --one-step. (default: as many as y has)")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples at once.")] = 8,
     subsample: Annotated[int, typer.Option(min=1, help="Keep every so manyth point along each axis.")] = 1,
     device: Device = "cpu",
@@ -209,10 +216,18 @@ def predict(
                 _check_target("--plot", plot, ".png")
             operator = load_model(folder).to(existing_device(device))
             x, y = _functions(data, subsample, operator.x.mean.dtype)
-            found = predictions(operator, x.to(device), batch).cpu()
+            settings = settings_of(folder)
+            if settings.one_step:
+                steps = steps or (1 if y is None else y.shape[1])
+                found = trajectory(operator, x.to(device), steps, batch).cpu()
+                y = y if y is None else y[:, :steps]
+            elif steps is None:
+                found = predictions(operator, x.to(device), batch).cpu()
+            else:
+                raise ValueError(f"--steps is for a run with --one-step, and {folder} is none")
             written, told = {"x": x, "prediction": found}, "The file holds no y to compare with"
             if y is not None:
-                losses = training_of(folder).losses()
+                losses = settings.training.losses()
                 errors = {name: loss.per_sample(found, y) for name, loss in losses.items()}
                 written |= {"y": y, **errors}
                 told = f"Mean relative error of {len(y)} samples: {errors['l2'].mean():.3%} in L2,"

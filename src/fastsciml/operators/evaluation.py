@@ -19,6 +19,14 @@ def predictions(operator: nn.Module, x: Tensor, batch: int = 8) -> Tensor:
     return torch.cat([operator(x[first : first + batch]) for first in range(0, len(x), batch)])
 
 
+def trajectory(operator: nn.Module, x: Tensor, steps: int, batch: int = 8) -> Tensor:
+    """[N, 1, *grid] -> [N, steps, *grid]: states after x by an operator that takes each to the next."""
+    states = [x]
+    for _ in range(steps):
+        states.append(predictions(operator, states[-1], batch))
+    return torch.cat(states[1:], 1)
+
+
 @torch.no_grad()
 def mean_errors(
     operator: nn.Module, data: OperatorData, losses: Mapping[str, RelativeNorm], batch: int, ranks: Ranks

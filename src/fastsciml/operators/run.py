@@ -27,7 +27,7 @@ from fastsciml.operators.distributed import Ranks
 from fastsciml.operators.evaluation import predictions
 from fastsciml.operators.models import ModelDescription
 from fastsciml.operators.normaliser import NormalisedOperator, Normaliser
-from fastsciml.operators.settings import RunSettings, TrainingSettings
+from fastsciml.operators.settings import RunSettings
 from fastsciml.operators.training import Record, Trainer, read_training
 from fastsciml.operators.training_data import training_data
 from fastsciml.rows import write_rows
@@ -140,14 +140,14 @@ def load_model(folder: str | Path) -> NormalisedOperator:
     return operator
 
 
-def training_of(folder: str | Path) -> TrainingSettings:
-    """How the model of a run was trained.
+def settings_of(folder: str | Path) -> RunSettings:
+    """What the model of a run was trained on, and how.
 
     Raises:
         ValueError: there is no whole trained model in `folder`.
     """
     told, _ = _read_model(Path(folder))
-    return TrainingSettings.from_dict(told["run"]["training"])
+    return RunSettings.from_dict(told["run"])
 
 
 def _read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -106,6 +106,7 @@ class RunSettings:
         train: samples trained on, the first ones. None: all that are not tested on.
         test: samples tested on, the last ones, or with `test_data` the first ones.
         subsample: every how many points of each axis are kept.
+        one_step: learn each channel of y, a record in time, from the one before; x is that before the first.
         training: how it is trained.
 
     Raises:
@@ -125,6 +126,7 @@ class RunSettings:
     train: int | None = None
     test: int = 100
     subsample: int = 1
+    one_step: bool = False
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from fastsciml.data import OperatorData, generate, load_operator_data
@@ -43,7 +44,21 @@ def training_data(
         train, test = _taken(data, settings.train, "train"), _taken(other, settings.test, "test")
     step = settings.subsample
     train, test = (OperatorData(thinned(data.x, step), thinned(data.y, step), data.about) for data in (train, test))
-    return train, test
+    return (one_step_pairs(train), one_step_pairs(test)) if settings.one_step else (train, test)
+
+
+def one_step_pairs(data: OperatorData) -> OperatorData:
+    """Trajectories, y [N, records, *grid] after x [N, 1, *grid], as N * records pairs of a state and the next.
+
+    Raises:
+        ValueError: x is not one state on y's grid.
+    """
+    x, y = data.x, data.y
+    if x.shape[1] != 1 or x.shape[2:] != y.shape[2:]:
+        raise ValueError(f"for single steps x must be one channel on y's grid, got {tuple(x.shape)}, {tuple(y.shape)}")
+    states = torch.cat([x, y], 1)
+    before, after = (s.flatten(0, 1).unsqueeze(1).contiguous() for s in (states[:, :-1], states[:, 1:]))
+    return OperatorData(before, after, data.about)
 
 
 def thinned(t: Tensor, step: int) -> Tensor:
