@@ -199,6 +199,16 @@ def test_loss_that_is_not_finite_fails_in_one_sentence(folder, data):
     assert "Traceback" not in result.stderr
 
 
+def test_too_little_memory_on_a_device_is_told_with_what_helps(folder, data, monkeypatch):
+    def starved(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("fastsciml.operators.training.Trainer.run", starved)
+    result = mgno("train", "-o", "run", *DATA, *SMALL)
+    assert result.exit_code == 1
+    assert "a smaller --batch or --checkpoint-gradients" in result.stderr
+
+
 def test_another_run_in_the_folder_is_refused(folder, data):
     assert mgno("train", "-o", "run", *DATA, *SMALL).exit_code == 0
     again = mgno("train", "-o", "run", *DATA, *SMALL)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
 
@@ -157,6 +158,8 @@ def _train(run: Run, minutes: float | None) -> None:
             )
         except FloatingPointError as error:
             fail(str(error), FAILED)
+        except torch.OutOfMemoryError:
+            fail("the device's memory is too small: try a smaller --batch or --checkpoint-gradients", FAILED)
     if trainer.stopped:
         fail(f"interrupted after {trainer.epoch} whole epochs; --resume goes on from there", INTERRUPTED)
 
