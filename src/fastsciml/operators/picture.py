@@ -41,7 +41,8 @@ def draw_samples(x: Tensor, prediction: Tensor, y: Tensor | None = None) -> Figu
             _draw(axes[1], guess, "prediction" if row == 0 else "")
             continue
         truth = _plane(y[row, -1])
-        scale = {"vmin": float(truth.min()), "vmax": float(truth.max())}
+        shown = np.stack([truth, guess]) if truth.ndim == 1 else truth  # a line must not leave its axes
+        scale = {"vmin": float(shown.min()), "vmax": float(shown.max())}
         _draw(axes[1], truth, "truth" if row == 0 else "", **scale)
         _draw(axes[2], guess, "prediction" if row == 0 else "", **scale)
         error = float(RelativeL2()(prediction[row : row + 1], y[row : row + 1]))
