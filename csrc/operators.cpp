@@ -11,6 +11,7 @@
 #include "multigrid/operators.h"
 #include "poisson/operators.h"
 #include "spectral/operators.h"
+#include "stencils/operators.h"
 
 STABLE_TORCH_LIBRARY(fastsciml, library) {
   // Backs memory that nobody has touched yet with huge pages
@@ -112,6 +113,26 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   library.def("evonorm_b_sums(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
   library.def("evonorm_b_slope(Tensor dy, Tensor x, Tensor parameters, int variant) -> Tensor");
 
+  // One learned stencil of a V-cycle, with what is added to it and a layer's end; its transpose; its weight's gradient
+  library.def(
+      "multigrid_stencil(Tensor x, Tensor weight, int kind, int boundary, int[] extents, Tensor? added, bool subtract, "
+      "Tensor? pointwise_x, Tensor? pointwise, Tensor? bias, int activation) -> Tensor");
+  library.def(
+      "multigrid_stencil_adjoint(Tensor dout, Tensor weight, int kind, int boundary, int[] extents, Tensor? added, "
+      "bool subtract) -> Tensor");
+  library.def("multigrid_stencil_gradient(Tensor dout, Tensor x, int kind, int boundary, int[] shape) -> Tensor");
+
+  // A whole V-cycle of them with a layer's end, made of these by ops/multigrid_passes.py, (result, tape); its gradient,
+  // (df, gradients of the tensors)
+  library.def(
+      "multigrid_conv(Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, int boundary, bool "
+      "keeps) "
+      "-> Tensor[]");
+  library.def(
+      "multigrid_conv_backward(Tensor dout, Tensor f, Tensor[] tensors, int[] of_levels, int[] of_end, float[] eps, "
+      "int "
+      "boundary, Tensor[] tape, bool of_f) -> Tensor[]");
+
   // Attention of all heads by the tokens' Gram matrix; its gradient, (dtokens, dleft, dright)
   library.def("gram_attention(Tensor tokens, Tensor left, Tensor right, int context) -> Tensor");
   library.def(
@@ -155,6 +176,9 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("evonorm_b_map", TORCH_BOX(&fastsciml::evonorm::evonorm_b_map));
   library.impl("evonorm_b_sums", TORCH_BOX(&fastsciml::evonorm::evonorm_b_sums));
   library.impl("evonorm_b_slope", TORCH_BOX(&fastsciml::evonorm::evonorm_b_slope));
+  library.impl("multigrid_stencil", TORCH_BOX(&fastsciml::stencils::multigrid_stencil));
+  library.impl("multigrid_stencil_adjoint", TORCH_BOX(&fastsciml::stencils::multigrid_stencil_adjoint));
+  library.impl("multigrid_stencil_gradient", TORCH_BOX(&fastsciml::stencils::multigrid_stencil_gradient));
   library.impl("gram_attention", TORCH_BOX(&fastsciml::attention::gram_attention));
   library.impl("gram_attention_backward", TORCH_BOX(&fastsciml::attention::gram_attention_backward));
   library.impl("linear_attention", TORCH_BOX(&fastsciml::attention::linear_attention));

@@ -9,10 +9,19 @@
 // Blocks of scores that no row sees are not computed. Called by scan.h.
 #pragma once
 
-#include "attention/product.h"
 #include "core/exp.h"
+#include "core/product.h"
 
 namespace fastsciml::attention {
+
+using core::for_panels;
+using core::kLanes;
+using core::kRows;
+using core::Lanes;
+using core::Left;
+using core::Panel;
+using core::round_up;
+using core::Sums;
 
 // Tokens of a chunk. More would cost flops in the scores, fewer would move the state more often.
 inline constexpr int64_t kChunk = 64;

@@ -14,13 +14,15 @@
 #include <torch/csrc/stable/ops.h>
 
 #include "attention/gram_attention.h"
-#include "attention/lines.h"
 #include "attention/operators.h"
 #include "core/dtypes.h"
+#include "core/lines.h"
 #include "core/parallel.h"
 
 namespace fastsciml::attention {
 namespace {
+
+using core::Lines;
 
 // The gradients of the weights are summed in so many parts, whatever the number of threads, so that it changes no bit:
 // at least 8 vectors of tasks to a part, where that does not leave fewer than 16 parts.

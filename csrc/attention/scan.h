@@ -12,12 +12,14 @@
 
 #include <vector>
 
-#include "attention/lines.h"
 #include "attention/rows.h"
 #include "attention/sequences.h"
+#include "core/lines.h"
 #include "core/parallel.h"
 
 namespace fastsciml::attention {
+
+using core::Lines;
 
 template <class Stored, class T = Compute<Stored>>
 struct Scan {

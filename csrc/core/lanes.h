@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace fastsciml::core {
 
@@ -39,6 +40,31 @@ inline void store(T* to, Lanes<T> lanes) {
 template <class T>
 constexpr int64_t round_up_to_lanes(int64_t n) {
   return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+// By halves, not in order.
+template <class T, int64_t kBytes = kVectorBytes>
+[[gnu::always_inline]] inline T sum_of_lanes(typename LanesOf<T, kBytes>::type vector) {
+  constexpr int half = kBytes / 2 / static_cast<int>(sizeof(T));
+  if constexpr (half == 1) {
+    return vector[0] + vector[1];
+  } else {
+    return [&]<int... kLane>(std::integer_sequence<int, kLane...>) __attribute__((always_inline)) {
+      return sum_of_lanes<T, kBytes / 2>(__builtin_shufflevector(vector, vector, kLane...) +
+                                         __builtin_shufflevector(vector, vector, (half + kLane)...));
+    }(std::make_integer_sequence<int, half>());
+  }
+}
+
+// A vector of each of x and y to two: x_0, y_0, x_1, y_1, ...
+template <class T>
+[[gnu::always_inline]] inline void interleave(const T* x, const T* y, T* to) {
+  constexpr int W = static_cast<int>(kLanes<T>);
+  const Lanes<T> a = load(x), b = load(y);
+  [&]<int... k>(std::integer_sequence<int, k...>) __attribute__((always_inline)) {
+    store(to, __builtin_shufflevector(a, b, (k / 2 + k % 2 * W)...));
+    store(to + W, __builtin_shufflevector(a, b, (W / 2 + k / 2 + k % 2 * W)...));
+  }(std::make_integer_sequence<int, W>());
 }
 
 // The square of W rows of W values at from + i from_stride, transposed, to `to` + i to_stride.

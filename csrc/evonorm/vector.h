@@ -12,6 +12,7 @@ namespace fastsciml::evonorm {
 
 using core::kLanes;
 using core::kVectorBytes;
+using core::sum_of_lanes;
 
 template <class T>
 using Vector = core::Lanes<T>;
@@ -31,20 +32,6 @@ template <class V>
   return []<Number... kLane>(std::integer_sequence<Number, kLane...>) __attribute__((always_inline)) {
     return Vector<Number>{kLane...};
   }(std::make_integer_sequence<Number, kLanes<Number>>());
-}
-
-// By halves, not in order.
-template <class T, int64_t kBytes = kVectorBytes>
-[[gnu::always_inline]] inline T sum_of_lanes(typename core::LanesOf<T, kBytes>::type vector) {
-  constexpr int half = kBytes / 2 / static_cast<int>(sizeof(T));
-  if constexpr (half == 1) {
-    return vector[0] + vector[1];
-  } else {
-    return [&]<int... kLane>(std::integer_sequence<int, kLane...>) __attribute__((always_inline)) {
-      return sum_of_lanes<T, kBytes / 2>(__builtin_shufflevector(vector, vector, kLane...) +
-                                         __builtin_shufflevector(vector, vector, (half + kLane)...));
-    }(std::make_integer_sequence<int, half>());
-  }
 }
 
 }  // namespace fastsciml::evonorm

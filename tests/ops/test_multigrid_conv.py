@@ -8,7 +8,9 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from fastsciml.nn import MgConv1d, MgConv2d, MgConv3d
 from fastsciml.ops import multigrid_conv
-from fastsciml.ops.multigrid_conv import Level, Smoothing
+from fastsciml.ops.multigrid_conv import multigrid_conv_definition
+from fastsciml.ops.multigrid_levels import End, Level, Norm, Smoothing, flattened, restored
+from fastsciml.ops.multigrid_stencil import Activation, Boundary
 
 LAYERS = {1: MgConv1d, 2: MgConv2d, 3: MgConv3d}
 BOUNDARIES = ["dirichlet", "neumann", "periodic"]
@@ -100,6 +102,116 @@ def test_gradients_of_first_and_second_order(boundary):
 
     assert gradcheck(function, leaves)
     assert gradgradcheck(function, leaves)
+
+
+def end_of(layer):
+    u, f = layer.out_channels, layer.in_channels
+    return {"pointwise": torch.randn(u, f, 1, 1), "bias": torch.randn(u), "activation": "gelu"}
+
+
+def with_norms(levels):
+    """Affine over the channels, over the whole grid's points, or not at all."""
+    norms = (Norm(torch.randn(3, 1, 1), torch.randn(3, 1, 1)), Norm(torch.randn(3, 7, 9), None), Norm())
+    return [
+        level if level.transfer is None else level._replace(transfer=level.transfer._replace(norm=norm))
+        for level, norm in zip(levels, norms, strict=True)
+    ]
+
+
+VARIANTS = ["plain", "one level", "post", "residual", "norms", "no end"]
+
+
+def variant(name, boundary):
+    """Levels, f and the end of a layer."""
+    count = 1 if name == "one level" else 3
+    layer = MgConv2d(2, 3, count, post=int(name == "post"), boundary=boundary, use_residual=name == "residual")
+    levels = layer.stencils()
+    if name == "norms":
+        levels = with_norms(levels)
+    return torch.randn(2, 2, 14, 17), levels, {} if name == "no end" else end_of(layer)
+
+
+def results(f, levels, end, boundary, function, dtype, **options):
+    """The output and the gradients of f and of every tensor."""
+    tensors, structure = flattened(levels, End(end.get("pointwise"), end.get("bias"), Activation.NONE))
+    leaves = [t.detach().to(dtype).requires_grad_() for t in (f, *tensors)]
+    levels, ended = restored(leaves[1:], structure)
+    activation = end.get("activation", "none")
+    if function is multigrid_conv:
+        of_end = {"pointwise": ended.pointwise, "bias": ended.bias, "activation": activation}
+        out = multigrid_conv(leaves[0], levels, boundary, **of_end, **options)
+    else:
+        ended = ended._replace(activation=Activation[activation.upper()])
+        out = function(leaves[0], levels, Boundary[boundary.upper()], ended)
+    dout = torch.cos(torch.arange(out.numel(), dtype=torch.float64)).view_as(out)
+    return [out.detach(), *torch.autograd.grad(out, leaves, dout.to(dtype))]
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["kept", "made anew"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_kernels_agree_with_the_float64_definition(name, boundary, dtype, checkpoint):
+    f, levels, end = variant(name, boundary)
+    exact = results(f, levels, end, boundary, multigrid_conv_definition, torch.float64)
+    ours = results(f, levels, end, boundary, multigrid_conv, dtype, checkpoint=checkpoint)
+    for out, reference in zip(ours, exact, strict=True):
+        assert out.dtype == dtype
+        error = (out.double() - reference).norm() / reference.norm()
+        assert error < {torch.float32: 3e-6, torch.float64: 1e-13}[dtype]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_without_gradients_the_result_is_the_same(name):
+    f, levels, end = variant(name, "neumann")
+    kept = multigrid_conv(f, levels, "neumann", **end)
+    with torch.no_grad():
+        torch.testing.assert_close(multigrid_conv(f, levels, "neumann", **end), kept.detach())
+
+
+def test_gradients_come_alone_where_others_are_not_wanted():
+    f, levels, end = variant("residual", "periodic")
+    stencils = flattened(levels, End(None, None, Activation.NONE))[0]
+    f.requires_grad_()
+    for t in stencils:
+        t.requires_grad_(False)
+    both = torch.autograd.grad(multigrid_conv(f, levels, "periodic", **end).sum(), f)[0]
+    stencils[0].requires_grad_()
+    out = multigrid_conv(f, levels, "periodic", **end).sum()
+    torch.testing.assert_close(torch.autograd.grad(out, (f, stencils[0]))[0], both)
+
+
+def test_other_devices_dtypes_and_strides():
+    f, levels, end = variant("plain", "dirichlet")
+    expected = multigrid_conv(f, levels, **end)
+    turned = f.transpose(2, 3).contiguous().transpose(2, 3)
+    torch.testing.assert_close(multigrid_conv(turned, levels, **end), expected)
+    empty = multigrid_conv(f[:0], levels, **end, checkpoint=True)
+    assert empty.shape == (0, 3, 14, 17)
+    with pytest.raises(TypeError, match=r"the stencils must have the dtype of f, torch.float64, got torch.float32"):
+        multigrid_conv(f.double(), levels)
+
+
+def test_autocast_takes_its_dtype():
+    f, levels, end = variant("post", "dirichlet")
+    with torch.autocast("cpu", torch.bfloat16):
+        out = multigrid_conv(f, levels, **end)
+    assert out.dtype == torch.bfloat16
+    expected = multigrid_conv(f, levels, **end)
+    assert (out.float() - expected).norm() / expected.norm() < 0.02
+    out.sum().backward()
+    assert levels[0].pre[0].S.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["post", "norms"])
+def test_the_operators_keep_torchs_rules(name):
+    f, levels, end = variant(name, "periodic")
+    tensors, structure = flattened(levels, End(end["pointwise"], end["bias"], Activation.GELU))
+    f, *tensors = (t.detach().double().requires_grad_() for t in (f, *tensors))
+    op = torch.ops.fastsciml
+    torch.library.opcheck(op.multigrid_conv, (f, tensors, *structure, Boundary.PERIODIC, True))
+    dout = torch.randn(2, 3, 14, 17, dtype=torch.float64, requires_grad=True)
+    torch.library.opcheck(op.multigrid_conv_backward, (dout, f, tensors, *structure, Boundary.PERIODIC, [], True))
 
 
 def test_compiles_without_a_graph_break():

@@ -17,7 +17,7 @@ from fastsciml.interrupt import stopping_on_interrupt
 from fastsciml.operators.command_options import Device, Threads
 from fastsciml.operators.distributed import joined
 from fastsciml.operators.generate_command import telling_samples
-from fastsciml.operators.mgno import PRESETS
+from fastsciml.operators.presets import PRESETS
 from fastsciml.operators.problems import PROBLEMS
 from fastsciml.operators.run import CHECKPOINT, LOG, LOSS, MODEL, PICTURE, Run
 from fastsciml.operators.settings import Amp, Loss, Optimizer, RunSettings, Schedule, TrainingSettings
@@ -29,7 +29,7 @@ RUN, TRAINING = RunSettings(generate="darcy-rough"), TrainingSettings()
 
 def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("mgno_run"),
-    preset: Annotated[str, typer.Option(help="Published settings of the model, by problem.")] = RUN.preset,
+    preset: Annotated[str, typer.Option(help=f"Published settings: {', '.join(PRESETS)}.")] = RUN.preset,
     width: Annotated[int | None, typer.Option(help="Channels of every layer. (default: the preset's)")] = None,
     layers: Annotated[int | None, typer.Option(help="How many. (default: the preset's)")] = None,
     levels: Annotated[int | None, typer.Option(help="Of every V-cycle. (default: the preset's)")] = None,

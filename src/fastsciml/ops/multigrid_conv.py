@@ -7,74 +7,21 @@ far every device goes by the definition, in PyTorch's convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint as recomputed
 
+from fastsciml.kernels.dtypes import real_dtype
+from fastsciml.ops.multigrid_gradient import Backward
+from fastsciml.ops.multigrid_levels import End, Level, Norm, Smoothing, Structure, flattened, halved, restored
+from fastsciml.ops.multigrid_passes import Forward, Tape
 from fastsciml.ops.multigrid_stencil import ACTIVATIONS, Activation, Boundary, Kind, stencil_definition
+from fastsciml.ops.triton_kernels import has_kernel
 
 GridBoundary = Literal["dirichlet", "neumann", "periodic"]
-
-
-class Smoothing(NamedTuple):
-    """One iteration u + S * (f - A * u); without A the first one, S * f, from u = 0.
-
-    Attributes:
-        S: [C_u, C_f, 3, ...].
-        A: [C_f, C_u, 3, ...] or None.
-    """
-
-    S: Tensor
-    A: Tensor | None
-
-
-class Norm(NamedTuple):
-    """A layer norm over channels and grid: (u - mean) / sqrt(variance + eps) * weight + bias.
-
-    Attributes:
-        weight: of any shape that u's channels and extents broadcast with, or None.
-        bias: likewise.
-        eps: added to the variance.
-    """
-
-    weight: Tensor | None = None
-    bias: Tensor | None = None
-    eps: float = 1e-5
-
-
-class Transfer(NamedTuple):
-    """Between a level and the next coarser one, with half its points along every axis, rounded up.
-
-    Attributes:
-        R: [C_f of the coarse level, C_f, 3, ...], restricts f, or with A the residual f - A * u, at every other point.
-        Pi: [C_u of the coarse level, C_u, 3, ...], restricts u likewise.
-        P: [C_u of the coarse level, C_u, 4, ...], prolongs the coarse u by a transposed convolution.
-        A: [C_f, C_u, 3, ...] or None.
-        norm: of u after its correction by the coarse u, or None.
-    """
-
-    R: Tensor
-    Pi: Tensor
-    P: Tensor
-    A: Tensor | None
-    norm: Norm | None = None
-
-
-class Level(NamedTuple):
-    """Iterations on the way down and on the way up, and the transfer to the next level; the coarsest has none."""
-
-    pre: Sequence[Smoothing]
-    post: Sequence[Smoothing]
-    transfer: Transfer | None
-
-
-class End(NamedTuple):
-    """Of a layer: act(u + B f + bias)."""
-
-    pointwise: Tensor | None
-    bias: Tensor | None
-    activation: Activation
 
 
 def multigrid_conv(
@@ -110,7 +57,25 @@ def multigrid_conv(
     """
     _check(f, levels, boundary, activation)
     end = End(pointwise, bias, Activation[activation.upper()])
-    return multigrid_conv_definition(f, levels, Boundary[boundary.upper()], end)
+    tensors, structure = flattened(levels, end)
+    if torch.is_autocast_enabled(f.device.type):
+        dtype = torch.get_autocast_dtype(f.device.type)
+        f, tensors = f.to(dtype), [t.to(dtype) for t in tensors]
+    for t in tensors:
+        if t.dtype != f.dtype:
+            raise TypeError(f"the stencils must have the dtype of f, {f.dtype}, got {t.dtype}")
+    beyond = Boundary[boundary.upper()]
+    needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (f, *tensors))
+    if not has_kernel(f, *tensors):
+        levels, end = restored(tensors, structure)
+        if checkpoint and needs_gradient:
+            out: Tensor = recomputed(multigrid_conv_definition, f, levels, beyond, end, use_reentrant=False)
+            return out
+        return multigrid_conv_definition(f, levels, beyond, end)
+    out, *_ = torch.ops.fastsciml.multigrid_conv(
+        f.contiguous(), [t.contiguous() for t in tensors], *structure, beyond, needs_gradient and not checkpoint
+    )
+    return out
 
 
 def multigrid_conv_definition(f: Tensor, levels: Sequence[Level], boundary: Boundary, end: End) -> Tensor:
@@ -158,11 +123,6 @@ def _restricted(x: Tensor, weight: Tensor, boundary: Boundary) -> Tensor:
     return stencil_definition(x, weight, Kind.RESTRICT, boundary, halved(x.shape[2:]))
 
 
-def halved(extents: Sequence[int]) -> list[int]:
-    """The extents of the next coarser level."""
-    return [-(-n // 2) for n in extents]
-
-
 def _normed(u: Tensor, norm: Norm | None) -> Tensor:
     if norm is None:
         return u
@@ -190,3 +150,95 @@ def _check(f: Tensor, levels: Sequence[Level], boundary: str, activation: str) -
     coarsest = [-(-n // 2 ** (len(levels) - 1)) for n in f.shape[2:]]
     if min(coarsest) < least:
         raise ValueError(f"f must have at least {least} points along every axis of the coarsest level, got {coarsest}")
+
+
+def _forward(
+    f: Tensor,
+    tensors: list[Tensor],
+    of_levels: list[int],
+    of_end: list[int],
+    eps: list[float],
+    boundary: int,
+    keeps: bool,
+) -> list[Tensor]:
+    """The result, and the tape where it is kept."""
+    levels, end = restored(tensors, Structure(of_levels, of_end, eps))
+    tape = Tape(keeps=keeps)
+    return [Forward(levels, end, Boundary(boundary), tape, f).run(), *tape.tensors]
+
+
+def _backward(
+    dout: Tensor,
+    f: Tensor,
+    tensors: list[Tensor],
+    of_levels: list[int],
+    of_end: list[int],
+    eps: list[float],
+    boundary: int,
+    tape: list[Tensor],
+    of_f: bool,
+) -> list[Tensor]:
+    """The gradients of f, empty where it is not wanted, and of every tensor; an empty tape is made anew."""
+    structure = Structure(of_levels, of_end, eps)
+    kept = Tape(tape)
+    if not tape:
+        levels, end = restored(tensors, structure)
+        Forward(levels, end, Boundary(boundary), kept, f).run()
+    backward = Backward(tensors, structure, Boundary(boundary), kept, f, of_f)
+    df = backward.run(dout)
+    return [f.new_empty((0,)) if df is None else df, *(backward.gradients[i] for i in range(len(tensors)))]
+
+
+for _name, _implementation in (("multigrid_conv", _forward), ("multigrid_conv_backward", _backward)):
+    torch.library.impl(f"fastsciml::{_name}", ("cpu", "cuda"))(_implementation)
+    torch.library.register_fake(f"fastsciml::{_name}")(_implementation)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    f, tensors, *ctx.structure, ctx.boundary, _ = inputs
+    ctx.set_materialize_grads(False)
+    ctx.count = len(tensors)
+    ctx.save_for_backward(f, *tensors, *output[1:])
+
+
+def _differentiated(ctx: Any, douts: list[Tensor | None]) -> tuple[Any, ...]:
+    f, *rest = ctx.saved_tensors
+    tensors, tape = rest[: ctx.count], rest[ctx.count :]
+    nothing = (None,) * 5
+    if douts[0] is None:
+        return None, [None] * len(tensors), *nothing
+    of_f = ctx.needs_input_grad[0]
+    df, *dtensors = torch.ops.fastsciml.multigrid_conv_backward(
+        douts[0].contiguous(), f, tensors, *ctx.structure, ctx.boundary, tape, of_f
+    )
+    return df if of_f else None, dtensors, *nothing
+
+
+def _save_again(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    dout, f, tensors, *ctx.structure, ctx.boundary, tape, ctx.of_f = inputs
+    ctx.set_materialize_grads(False)
+    ctx.kept = len(tape)
+    ctx.save_for_backward(dout, f, *tensors)
+
+
+def _differentiated_again(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
+    """The gradients of the backward pass, by PyTorch on the definition."""
+    saved = ctx.saved_tensors
+    with torch.enable_grad():
+        dout, f, *tensors = (t.detach().to(real_dtype(t)).requires_grad_() for t in saved)
+        levels, end = restored(tensors, Structure(*ctx.structure))
+        out = multigrid_conv_definition(f, levels, Boundary(ctx.boundary), end)
+        first = torch.autograd.grad(out, (f, *tensors), dout, create_graph=True)
+        pairs = [
+            (of, given.to(of.dtype))
+            for i, (of, given) in enumerate(zip(first, gradients, strict=True))
+            if given is not None and of.requires_grad and (i > 0 or ctx.of_f)
+        ]
+        outs, given = [of for of, _ in pairs], [g for _, g in pairs]
+        second = torch.autograd.grad(outs, (dout, f, *tensors), given, allow_unused=True)
+    typed = [None if g is None else g.to(t.dtype) for g, t in zip(second, saved, strict=True)]
+    return typed[0], typed[1], typed[2:], None, None, None, None, [None] * ctx.kept, None
+
+
+torch.library.register_autograd("fastsciml::multigrid_conv", _differentiated, setup_context=_save)
+torch.library.register_autograd("fastsciml::multigrid_conv_backward", _differentiated_again, setup_context=_save_again)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -65,3 +66,79 @@ def stencil_definition(x: Tensor, weight: Tensor, kind: int, boundary: int, exte
     for axis, n in enumerate(extents):
         out = out.narrow(axis + 2, 0, n)
     return out
+
+
+def stencil(
+    x: Tensor,
+    weight: Tensor,
+    kind: Kind,
+    boundary: Boundary,
+    extents: Sequence[int],
+    added: Tensor | None = None,
+    subtract: bool = False,
+    pointwise_x: Tensor | None = None,
+    pointwise: Tensor | None = None,
+    bias: Tensor | None = None,
+    activation: Activation = Activation.NONE,
+) -> Tensor:
+    """act(added + or - weight * x + pointwise pointwise_x + bias) by a kernel, without autograd.
+
+    Args:
+        x: [B, C_in, n] of 1 to 3 axes; all tensors are contiguous and of its dtype.
+        weight: of the shape that the kind asks for.
+        kind: from which grid to which.
+        boundary: of x.
+        extents: of the grid of the result.
+        added: on that grid, or None.
+        subtract: whether the stencil's sum is subtracted.
+        pointwise_x: [B, C, extents], or None.
+        pointwise: [C_out, C, 1, ...], or None.
+        bias: [C_out], or None.
+        activation: of the whole.
+
+    Returns:
+        [B, C_out, extents].
+    """
+    out: Tensor = torch.ops.fastsciml.multigrid_stencil(
+        x, weight, kind, boundary, list(extents), added, subtract, pointwise_x, pointwise, bias, activation
+    )
+    return out
+
+
+def stencil_adjoint(
+    dout: Tensor,
+    weight: Tensor,
+    kind: Kind,
+    boundary: Boundary,
+    extents: Sequence[int],
+    added: Tensor | None = None,
+    subtract: bool = False,
+) -> Tensor:
+    """Added plus or minus the transpose of x -> weight * x, of dout, on the grid of x, whose extents are given."""
+    dx: Tensor = torch.ops.fastsciml.multigrid_stencil_adjoint(
+        dout, weight, kind, boundary, list(extents), added, subtract
+    )
+    return dx
+
+
+def stencil_gradient(dout: Tensor, x: Tensor, kind: Kind, boundary: Boundary, shape: Sequence[int]) -> Tensor:
+    """The gradient of the weight, of that shape, where dout is that of weight * x."""
+    dweight: Tensor = torch.ops.fastsciml.multigrid_stencil_gradient(dout, x, kind, boundary, list(shape))
+    return dweight
+
+
+@torch.library.register_fake("fastsciml::multigrid_stencil")  # type: ignore[untyped-decorator]
+def _fake(x: Tensor, weight: Tensor, kind: int, boundary: int, extents: Sequence[int], *rest: object) -> Tensor:
+    return x.new_empty((x.shape[0], weight.shape[1 if kind == Kind.PROLONG else 0], *extents))
+
+
+@torch.library.register_fake("fastsciml::multigrid_stencil_adjoint")  # type: ignore[untyped-decorator]
+def _fake_adjoint(
+    dout: Tensor, weight: Tensor, kind: int, boundary: int, extents: Sequence[int], *rest: object
+) -> Tensor:
+    return dout.new_empty((dout.shape[0], weight.shape[0 if kind == Kind.PROLONG else 1], *extents))
+
+
+@torch.library.register_fake("fastsciml::multigrid_stencil_gradient")  # type: ignore[untyped-decorator]
+def _fake_gradient(dout: Tensor, x: Tensor, kind: int, boundary: int, shape: Sequence[int]) -> Tensor:
+    return x.new_empty(tuple(shape))

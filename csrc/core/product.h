@@ -7,10 +7,7 @@
 
 #include "core/lanes.h"
 
-namespace fastsciml::attention {
-
-using core::kLanes;
-using core::Lanes;
+namespace fastsciml::core {
 
 // 8 x 2 sums leave half of AVX-512's 32 registers to operands; 4 x 2 of 16 do so elsewhere.
 #if defined(__AVX512F__)
@@ -73,6 +70,18 @@ struct Sums {
       for (int v = 0; v < V; ++v) at[r][v] = core::load(from + r * pitch + v * kLanes<T>);
   }
 
+  // first + sums stays, first - sums goes to second
+  [[gnu::always_inline]] void split(const T* first, T* second, int64_t pitch) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const Lanes<T> other = core::load(first + r * pitch + v * kLanes<T>);
+        core::store(second + r * pitch + v * kLanes<T>, other - at[r][v]);
+        at[r][v] += other;
+      }
+  }
+
   [[gnu::always_inline]] void store(T* to, int64_t pitch) const {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
@@ -94,4 +103,4 @@ template <class T, class Body>
   for (; begin < end; begin += kLanes<T>) body(begin, Panel<1>{});
 }
 
-}  // namespace fastsciml::attention
+}  // namespace fastsciml::core

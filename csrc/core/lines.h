@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fastsciml::attention {
+namespace fastsciml::core {
 
 // Memory of whole cache lines, zeros at first.
 template <class T>
@@ -21,4 +21,4 @@ class Lines {
   std::vector<Line> lines_;
 };
 
-}  // namespace fastsciml::attention
+}  // namespace fastsciml::core
