@@ -167,8 +167,8 @@ def sizes(extents: Sequence[int]) -> tuple[int, ...]:
 def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int, folds: bool) -> dict[str, Any]:
     summed, points = min(power(in_channels), 32), 64 if dtype == torch.float64 else 128
     if not in_tensor_cores(dtype):
-        # As few channels too many as can be.
-        summed = 8 if (in_channels - 1) % 16 < 8 else 16
+        # As few channels too many as can be; Triton 3.6 refuses less.
+        summed = LEAST
     return {
         "BLOCK_O": min(power(out_channels), 32),
         "BLOCK_C": summed,
