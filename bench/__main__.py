@@ -9,7 +9,7 @@ import torch
 import typer
 from rich.console import Console
 
-from . import attention, evonorm, gpu, model, poisson, report
+from . import attention, evonorm, gpu, mgno, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
@@ -17,6 +17,7 @@ CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
     "evonorm": evonorm.run,
     "attention": attention.run,
+    "mgno": mgno.run,
     "model": model.run,
     "gpu": gpu.run,
 }
@@ -25,6 +26,7 @@ SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
     "attention": (attention.FULL_SIZE, attention.QUICK_SIZE),
+    "mgno": (mgno.FULL_SIZE, mgno.QUICK_SIZE),
     "model": (model.FULL_SIZE, model.QUICK_SIZE),
     "gpu": (gpu.FULL_SIZE, gpu.QUICK_SIZE),
 }

@@ -1,6 +1,8 @@
 // A vector register's worth of neighbouring values, in the compiler's vector type.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -53,6 +55,29 @@ template <class T, int64_t kBytes = kVectorBytes>
       return sum_of_lanes<T, kBytes / 2>(__builtin_shufflevector(vector, vector, kLane...) +
                                          __builtin_shufflevector(vector, vector, (half + kLane)...));
     }(std::make_integer_sequence<int, half>());
+  }
+}
+
+// The sums of the lanes of so many vectors as a vector has lanes, vector i's in lane i: each step adds neighbouring
+// blocks of lanes in two vectors to one vector, so that all sums take hardly more than one of sum_of_lanes.
+template <class T, int kBlock = 1, size_t kCount>
+[[gnu::always_inline]] inline Lanes<T> sums_of_lanes(const std::array<Lanes<T>, kCount>& vectors) {
+  constexpr int W = static_cast<int>(kLanes<T>);
+  if constexpr (kCount == 1) {
+    return vectors[0];
+  } else {
+    std::array<Lanes<T>, kCount / 2> halves;
+    [&]<int... k>(std::integer_sequence<int, k...>) __attribute__((always_inline)) {
+      // Lane k is of block k / kBlock: even blocks are the first vector's, odd ones the second's.
+      for (size_t i = 0; i < kCount / 2; ++i) {
+        const Lanes<T> a = vectors[2 * i], b = vectors[2 * i + 1];
+        halves[i] =
+            __builtin_shufflevector(a, b, (k / kBlock % 2 * W + k / (2 * kBlock) * 2 * kBlock + k % kBlock)...) +
+            __builtin_shufflevector(a, b,
+                                    (k / kBlock % 2 * W + k / (2 * kBlock) * 2 * kBlock + kBlock + k % kBlock)...);
+      }
+    }(std::make_integer_sequence<int, W>());
+    return sums_of_lanes<T, 2 * kBlock>(halves);
   }
 }
 

@@ -20,6 +20,7 @@
 // Networks, CVPR 2016.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -61,32 +62,51 @@ void gradients_of_taps(const T* products, int64_t outer, int64_t inner, T* gradi
     }
 }
 
-// `size` values of four rows, null where a row is zero, to those of the products, `pitch` apart.
+// Rows of source or of out as they stand in a product: first + sign second, either of them null where it is zero.
 template <class T>
-void transform_source(const T* const (&d)[4], int64_t size, const T* zeros, T* to, int64_t pitch) {
-  const T* row[4];
-  for (int i = 0; i < 4; ++i) row[i] = d[i] ? d[i] : zeros;
-  const T *d0 = row[0], *d1 = row[1], *d2 = row[2], *d3 = row[3];
-  T *e0 = to, *e1 = to + pitch, *e2 = to + 2 * pitch, *e3 = to + 3 * pitch;
+struct Combined {
+  const T *first, *second;
+  T sign;
+
+  void write(int64_t size, T* to) const {
+    const T s = sign;
+    if (!second) {
+      std::copy_n(first, size, to);
+    } else if (!first) {
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) {
-    e0[i] = d0[i] - d2[i];
-    e1[i] = d1[i] + d2[i];
-    e2[i] = d2[i] - d1[i];
-    e3[i] = d1[i] - d3[i];
+      for (int64_t i = 0; i < size; ++i) to[i] = s * second[i];
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) to[i] = first[i] + s * second[i];
+    }
+  }
+};
+
+template <class T>
+Combined<T> source_of_product(int64_t product, const T* const (&d)[4]) {
+  switch (product) {
+    case 0:
+      return {d[0], d[2], -1};
+    case 1:
+      return {d[1], d[2], 1};
+    case 2:
+      return {d[2], d[1], -1};
+    default:
+      return {d[1], d[3], -1};
   }
 }
 
-// Two rows of a likewise; the first and the last product take the rows as they are.
 template <class T>
-void transform_pair(const T* a0, const T* a1, int64_t size, T* to, int64_t pitch) {
-  T *sum = to + pitch, *difference = to + 2 * pitch, *last = to + 3 * pitch;
-#pragma omp simd
-  for (int64_t i = 0; i < size; ++i) {
-    to[i] = a0[i];
-    sum[i] = a0[i] + a1[i];
-    difference[i] = a0[i] - a1[i];
-    last[i] = -a1[i];
+Combined<T> out_of_product(int64_t product, const T* a0, const T* a1) {
+  switch (product) {
+    case 0:
+      return {a0, nullptr, 1};
+    case 1:
+      return {a0, a1, 1};
+    case 2:
+      return {a0, a1, -1};
+    default:
+      return {nullptr, a1, -1};
   }
 }
 

@@ -57,28 +57,41 @@ struct Field {
   }
 };
 
-// The points of one row and channel, and its neighbours beyond the grid by `axis`, whose source it is.
-template <class Stored, class T = Compute<Stored>>
-void copy_row(const Stored* from, const Axis& axis, const RowLayout& layout, T* to) {
-  const int64_t n = axis.source;
-  if (layout.planes == 1) {
-    for (int64_t i = 0; i < n; ++i) to[RowLayout::kLead + i] = core::load(from[i]);
-  } else {
-    T* even = to + RowLayout::kLead;
-    T* odd = even + layout.plane_pitch;
-    for (int64_t i = 0; i < n / 2; ++i) {
-      even[i] = core::load(from[2 * i]);
-      odd[i] = core::load(from[2 * i + 1]);
-    }
-    if (n % 2) even[n / 2] = core::load(from[n - 1]);
+// Copies one row of one channel, and its neighbours beyond the grid by `axis`, whose source it is.
+class RowCopy {
+ public:
+  RowCopy(const Axis& axis, const RowLayout& layout) : n_(axis.source), layout_(layout) {
+    for (int64_t beyond = 1; beyond <= RowLayout::kBeyond; ++beyond)
+      for (const int64_t j : {-beyond, n_ - 1 + beyond}) beyond_.push_back({layout.position(j), axis.stored(j)});
   }
-  for (int64_t beyond = 1; beyond <= RowLayout::kBeyond; ++beyond) {
-    for (const int64_t j : {-beyond, n - 1 + beyond}) {
-      const int64_t stored = axis.stored(j);
-      to[layout.position(j)] = stored == kNowhere ? T{0} : core::load(from[stored]);
+
+  template <class Stored, class T = Compute<Stored>>
+  void operator()(const Stored* from, T* to) const {
+    T* points = to + RowLayout::kLead;
+    if (layout_.planes == 1) {
+#pragma omp simd
+      for (int64_t i = 0; i < n_; ++i) points[i] = core::load(from[i]);
+    } else {
+      T* odd = points + layout_.plane_pitch;
+#pragma omp simd
+      for (int64_t i = 0; i < n_ / 2; ++i) {
+        points[i] = core::load(from[2 * i]);
+        odd[i] = core::load(from[2 * i + 1]);
+      }
+      if (n_ % 2) points[n_ / 2] = core::load(from[n_ - 1]);
     }
+    for (const auto& [position, stored] : beyond_) to[position] = stored == kNowhere ? T{0} : core::load(from[stored]);
   }
-}
+
+ private:
+  struct Beyond {
+    int64_t position, stored;
+  };
+
+  int64_t n_;
+  RowLayout layout_;
+  std::vector<Beyond> beyond_;
+};
 
 // The gradient reads blocks of 1 to 6 channels, whose last ones may be missing: they are zeros.
 inline constexpr int64_t kChannelUnit = 12;
@@ -89,8 +102,8 @@ class Rows {
  public:
   Rows(const Field<Stored>& field, const Axis& axis, const RowLayout& layout)
       : field_(field),
-        axis_(axis),
         layout_(layout),
+        copy_(axis, layout),
         place_(static_cast<size_t>(field.depth * field.height), kNowhere) {}
 
   // Forgets all rows; the next ones are of another element of the batch.
@@ -109,7 +122,7 @@ class Rows {
       if (held_.size() > memory_.size())
         memory_.emplace_back(round_up(field_.channels, kChannelUnit) * layout_.pitch());
       for (int64_t c = 0; c < field_.channels; ++c) {
-        copy_row(field_.row(c, z, y), axis_, layout_, at(place) + c * layout_.pitch());
+        copy_(field_.row(c, z, y), at(place) + c * layout_.pitch());
         // Rows of neighbouring channels are far apart: the hardware sees no stream in them.
         if (y + 1 < field_.height) core::prefetch_into_l2(field_.row(c, z, y + 1), field_.width);
       }
@@ -124,16 +137,17 @@ class Rows {
   T* at(int64_t place) { return memory_[static_cast<size_t>(place)].data(); }
 
   Field<Stored> field_;
-  Axis axis_;
   RowLayout layout_;
+  RowCopy copy_;
   std::vector<int64_t> place_, held_;
   std::vector<Lines<T>> memory_;
 };
 
-// Rows of one grid that a thread takes at a time: their copies shall stay in its L2 cache.
+// Rows of one grid that a thread takes at a time, an even number where it can be: their copies shall stay in its L2
+// cache.
 inline int64_t strip_height(int64_t rows, int64_t bytes_of_row) {
-  constexpr int64_t kBytes = 384 << 10, kLeast = 4, kMost = 16;
-  return std::min(rows, std::clamp(kBytes / bytes_of_row, kLeast, kMost));
+  constexpr int64_t kBytes = 384 << 10, kLeast = 4, kMost = 64;
+  return std::min(rows, std::clamp(kBytes / bytes_of_row / 2 * 2, kLeast, kMost));
 }
 
 }  // namespace fastsciml::stencils

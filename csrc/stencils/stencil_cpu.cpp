@@ -78,18 +78,17 @@ struct Sum {
     Rows<Stored> rows;
     std::optional<Rows<Stored>> pointwise_rows;
     int64_t pitch, width, source_size;
-    Lines<T> sums, line;          // of two rows
-    Lines<T> transformed, zeros;  // of each plane that z's taps see
+    Lines<T> sums, line;   // of two rows
+    Lines<T> transformed;  // source of the products, of each plane that z's taps see
 
     explicit Scratch(const Sum& of)
         : rows(of.term.field, of.term.x, of.term.columns.layout),
           pitch(round_up(of.term.columns.count, kLanes<T>)),
           width(pitch * of.term.columns.classes),
-          source_size(round_up(of.term.field.channels, kChannelUnit) * of.term.columns.layout.pitch()),
+          source_size(of.term.field.channels * of.term.columns.layout.pitch()),
           sums(2 * kRows * width),
           line(width + 2 * kLanes<T>),
-          transformed(of.of_pairs ? of.axes[0].taps.count * kProducts * source_size : 0),
-          zeros(of.of_pairs ? source_size : 0) {
+          transformed(of.of_pairs ? of.axes[0].taps.count * kProducts * source_size : 0) {
       if (of.pointwise) pointwise_rows.emplace(of.pointwise->field, of.pointwise->x, of.pointwise->columns.layout);
     }
   };
@@ -150,7 +149,8 @@ struct Sum {
         d[i] = jy == kNowhere ? nullptr : s.rows.row(jz, jy);
       }
       T* to = s.transformed.data() + kz * kProducts * s.source_size;
-      transform_source(d, term.field.channels * term.columns.layout.pitch(), s.zeros.data(), to, s.source_size);
+      for (int64_t product = 0; product < kProducts; ++product)
+        source_of_product(product, d).write(s.source_size, to + product * s.source_size);
       planes.push_back({kz * kProducts * axes[2].taps.count, to});
     }
     prefetch_row(strip, y);

@@ -15,6 +15,7 @@ from fastsciml.ops.gram_attention_cuda import IMPLEMENTATIONS as _GRAM_ATTENTION
 from fastsciml.ops.linear_attention import linear_attention
 from fastsciml.ops.linear_attention_cuda import IMPLEMENTATIONS as _LINEAR_ATTENTION
 from fastsciml.ops.multigrid_conv import multigrid_conv
+from fastsciml.ops.multigrid_stencil_cuda import IMPLEMENTATIONS as _STENCILS
 from fastsciml.ops.multigrid_v_cycle import multigrid_v_cycle, multigrid_workspace
 from fastsciml.ops.poisson_apply import poisson_apply
 from fastsciml.ops.poisson_residual_norm import poisson_residual_norm
@@ -47,4 +48,4 @@ __all__ = [
     "split_rows",
 ]
 
-del _EVONORM, _GRAM_ATTENTION, _LINEAR_ATTENTION
+del _EVONORM, _GRAM_ATTENTION, _LINEAR_ATTENTION, _STENCILS
