@@ -37,11 +37,12 @@ struct Weights {
   // Element (out, in, tap) of `from` at from[out out_step + in in_step + tap].
   template <class Number>
   void fill(const Number* from, int64_t out_step, int64_t in_step, T factor) {
-    for (int64_t out = 0; out < channels; ++out)
-      for (int64_t in = 0; in < channels_in; ++in)
-        for (int64_t tap = 0; tap < taps; ++tap)
-          memory.data()[out / kRows * block_size + (tap * channels_in + in) * kRows + out % kRows] =
-              factor * core::load(from[out * out_step + in * in_step + tap]);
+    T* to = memory.data();
+    for (int64_t block = 0; block < channels; block += kRows)
+      for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t in = 0; in < channels_in; ++in, to += kRows)
+          for (int64_t out = block; out < std::min<int64_t>(block + kRows, channels); ++out)
+            to[out - block] = factor * core::load(from[out * out_step + in * in_step + tap]);
   }
 
   const T* at(int64_t block, int64_t tap) { return memory.data() + block * block_size + tap * channels_in * kRows; }
@@ -303,12 +304,14 @@ Sum<Stored> sum_of(const Call& call, const Tensor& source, const Tensor& weight,
   const bool turned = (call.kind == Kind::kProlong) != transpose;  // weight [C_in, C_out, ...]
   Weights<T> weights{out.size(1), field.channels, call.taps()};
   const int64_t inner = call.taps(), outer = inner * weight.size(1);
-  weights.fill(core::data<Stored>(weight), turned ? inner : outer, turned ? outer : inner, subtract ? T{-1} : T{1});
   std::optional<Weights<T>> of_pairs;
   if constexpr (std::is_same_v<T, float>) {
     if (call.kind == Kind::kSame && call.dims > 1)
       of_pairs = pair_weights<Stored>(call, weight, weights, turned, subtract, transpose);
   }
+  // Strips have an even number of rows where the grid has.
+  if (!of_pairs || axes[1].out % 2 || axes[0].reach() || axes[1].reach())
+    weights.fill(core::data<Stored>(weight), turned ? inner : outer, turned ? outer : inner, subtract ? T{-1} : T{1});
   return {axes,
           {field.data, field, Columns::of<T>(axes[2]), axes[2], std::move(weights)},
           std::move(of_pairs),
