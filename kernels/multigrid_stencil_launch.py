@@ -173,7 +173,8 @@ def tile_of(walk: Walk, dtype: torch.dtype, out_channels: int, in_channels: int,
         "BLOCK_O": min(power(out_channels), 32),
         "BLOCK_C": summed,
         **walk.block_of(points if walk.is_long else 32),
-        "num_warps": 4,
+        # Exact products keep their operands in registers as well.
+        "num_warps": 4 if in_tensor_cores(dtype) or not walk.is_long else 8,
         "num_stages": 2,
         # Left to itself ptxas spills some to fit one program more into a multiprocessor.
         "maxnreg": 128 if folds and UP not in walk.paths and not in_tensor_cores(dtype) else None,

@@ -97,6 +97,8 @@ def check(case):
 )
 def test_any_grid_agrees_with_the_float64_definition(kind, shape, boundary, device):
     if not has_case(boundary, kind, shape):
+        if device != "cpu":
+            pytest.skip("there multigrid_conv checks its grids, not the kernels")
         x, weight, dout = Case(kind, boundary, shape, device=device).tensors()
         with pytest.raises(RuntimeError, match="extents must fit the kind of stencil"):
             stencil(x, weight, kind, boundary, dout.shape[2:])
