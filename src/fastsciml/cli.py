@@ -1,4 +1,4 @@
-"""The command line: `fastsciml solve`, `fastsciml icl`, `fastsciml config`."""
+"""The command line: `fastsciml solve`, `fastsciml icl`, `fastsciml mgno`, `fastsciml config`."""
 
 from collections.abc import Mapping
 from importlib import metadata
@@ -16,6 +16,7 @@ import fastsciml
 from .exits import NOT_CONVERGED, fail, failing_in_one_sentence, notes_afterwards, refusing_bad_input
 from .files import replacing
 from .incontext.cli import app as icl
+from .operators.cli import app as mgno
 from .problem import Problem, plume_problem, problem_from_files
 from .progress import ResidualBar
 from .report import archive, summary
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(icl, name="icl")
+app.add_typer(mgno, name="mgno")
 
 
 def _print_version(wanted: bool) -> None:

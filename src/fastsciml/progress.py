@@ -1,11 +1,19 @@
-"""A progress bar for an iteration that ends at a residual, not at a number of steps."""
+"""Progress bars: of an iteration that ends at a residual, and of training."""
 
 from math import log
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class ResidualBar:
@@ -70,3 +78,9 @@ class ResidualBar:
     def _update(self, **fields: Any) -> None:
         assert self._task is not None
         self._progress.update(self._task, total=1.0, **fields)
+
+
+def training_bar(quiet: bool = False) -> Progress:
+    """A bar on stderr for tasks with a field `state`, with the times that have passed and remain."""
+    columns = (BarColumn(bar_width=24), TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=quiet)

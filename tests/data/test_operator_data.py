@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 import torch
 
-from fastsciml.data import OperatorData, load_operator_data
+from fastsciml.data import OperatorData, load_inputs, load_operator_data
 
 
 def _data(n=16, dtype=torch.float32):
@@ -214,3 +214,36 @@ def test_missing_files_and_other_endings_are_told(tmp_path):
 def test_bad_data_are_refused(x, y, about, sentence):
     with pytest.raises(ValueError, match=sentence):
         OperatorData(x, y, about)
+
+
+@pytest.mark.parametrize("name", ["x", "coeff", "a"])
+@pytest.mark.parametrize(("shape", "expected"), [((3, 8), (3, 1, 8)), ((3, 8, 9), (3, 1, 8, 9)), ((3, 2, 4, 5),) * 2])
+def test_inputs_are_read_without_y(tmp_path, name, shape, expected):
+    array = np.random.rand(*shape)
+    np.savez(tmp_path / "inputs.npz", **{name: array})
+    x, y = load_inputs(tmp_path / "inputs.npz")
+    assert y is None
+    assert torch.equal(x, torch.from_numpy(array).reshape(expected))
+
+
+def test_inputs_come_with_y_where_there_is_one(tmp_path):
+    data = _data()
+    data.save(tmp_path / "data.npz")
+    x, y = load_inputs(tmp_path / "data.npz")
+    assert torch.equal(x, data.x)
+    assert torch.equal(y, data.y)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"y": np.ones((3, 4, 4))}, r"must hold x, coeff or a; it holds \['y'\]"),
+        ({"x": np.ones((0, 4, 4))}, r"must hold x as \[N, channels, \*grid\]"),
+        ({"x": np.ones((2, 1, 4, 4, 4, 4))}, r"must hold x as \[N, channels, \*grid\]"),
+        ({"x": np.array(["a"])}, "must hold an array of real numbers as x"),
+    ],
+)
+def test_files_without_inputs_are_refused(tmp_path, arrays, sentence):
+    np.savez(tmp_path / "inputs.npz", **arrays)
+    with pytest.raises(ValueError, match=sentence):
+        load_inputs(tmp_path / "inputs.npz")

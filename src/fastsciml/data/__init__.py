@@ -6,7 +6,7 @@ from .generate import OperatorProblem, generate
 from .helmholtz import Helmholtz, solve_helmholtz
 from .manufactured import manufactured
 from .navier_stokes import NavierStokes, solve_navier_stokes
-from .operator_data import OperatorData, load_operator_data
+from .operator_data import OperatorData, load_inputs, load_operator_data
 from .poisson_matrix import poisson_matrix
 from .smoke_plume import SmokePlume, smoke_plume
 from .staggered import divergence, project
@@ -21,6 +21,7 @@ __all__ = [
     "SmokePlume",
     "divergence",
     "generate",
+    "load_inputs",
     "load_operator_data",
     "manufactured",
     "multiscale_coefficient",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
+from ..seeds import mixed_seed
 from .operator_data import OperatorData, checked_target, description, load_operator_data
 
 
@@ -91,7 +91,7 @@ def generate(
         file, of_chunk = folder / f"{index:06d}.npz", {**about, "index": index, "samples": size}
         part = _finished(file, of_chunk)
         if part is None:
-            generator = torch.Generator(device).manual_seed(_seed(seed, index))
+            generator = torch.Generator(device).manual_seed(mixed_seed(seed, index))
             drawn = problem.sample(size, generator=generator, device=device, dtype=dtype)
             part = OperatorData(drawn.x.cpu(), drawn.y.cpu(), of_chunk)
             part.save(file)
@@ -113,8 +113,3 @@ def _finished(file: Path, about: dict[str, Any]) -> OperatorData | None:
     if description(part.about) != description(about):
         raise ValueError(f"path must not have chunks of other data beside it, and {file.parent} holds such")
     return part
-
-
-def _seed(seed: int, index: int) -> int:
-    """Of a chunk: far from those of its neighbours, and of other seeds' chunks."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -75,21 +75,10 @@ def load_operator_data(path: str | Path) -> OperatorData:
         ValueError: there is no such file, or it is broken, or does not hold such arrays, or h5py is missing.
     """
     path = Path(path)
-    readers = {".npz": _read_npz, ".mat": _read_mat, ".pt": _read_pt}
-    if path.suffix not in readers:
-        raise ValueError(f"{path} must end in .npz, .mat or .pt")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        found = readers[path.suffix](path)
-    except _UnfitError as error:
-        raise ValueError(f"{path} {error}") from error
-    except PermissionError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # the readers of broken files raise whatever their parsers stumble over
-        raise ValueError(f"{path} is not a complete {path.suffix} file of plain arrays") from error
+    return _pairs(path, _found(path))
+
+
+def _pairs(path: Path, found: dict[str, Any]) -> OperatorData:
     for names in NAMES:
         if all(name in found for name in names):
             x, y = (_floating(path, name, found[name]) for name in names)
@@ -103,6 +92,28 @@ def load_operator_data(path: str | Path) -> OperatorData:
         return OperatorData(x, y, found["about"] if own else {"name": path.stem})
     except ValueError as error:
         raise ValueError(f"{path} holds other arrays than such data: {error}") from error
+
+
+def load_inputs(path: str | Path) -> tuple[Tensor, Tensor | None]:
+    """Read x, and y where the file has it, both [N, channels, *grid]; otherwise as `load_operator_data`.
+
+    Raises:
+        ValueError: there is no such file, or it is broken, or does not hold such arrays.
+    """
+    path = Path(path)
+    found = _found(path)
+    if any(all(name in found for name in names) for names in NAMES):
+        data = _pairs(path, found)
+        return data.x, data.y
+    for name, _ in NAMES:
+        if name in found:
+            x = _floating(path, name, found[name])
+            if "about" not in found and x.ndim in (2, 3):
+                x = x.unsqueeze(1)
+            if not 3 <= x.ndim <= 5 or x.numel() == 0:
+                raise ValueError(f"{path} must hold {name} as [N, channels, *grid], got {tuple(x.shape)}")
+            return x, None
+    raise ValueError(f"{path} must hold x, coeff or a; it holds {sorted(found)}")
 
 
 def description(about: Mapping[str, Any]) -> str:
@@ -119,6 +130,25 @@ def checked_target(path: str | Path) -> Path:
     if path.suffix != ".npz":
         raise ValueError(f"path must end in .npz, got {path}")
     return path
+
+
+def _found(path: Path) -> dict[str, Any]:
+    """What a file holds, by name; raises ValueError where it is none of the kinds that are read, or broken."""
+    readers = {".npz": _read_npz, ".mat": _read_mat, ".pt": _read_pt}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} must end in .npz, .mat or .pt")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        return readers[path.suffix](path)
+    except _UnfitError as error:
+        raise ValueError(f"{path} {error}") from error
+    except PermissionError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # the readers of broken files raise whatever their parsers stumble over
+        raise ValueError(f"{path} is not a complete {path.suffix} file of plain arrays") from error
 
 
 class _UnfitError(Exception):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +10,17 @@ import torch
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fastsciml.devices import existing_device
 from fastsciml.exits import FAILED, INTERRUPTED, fail, failing_in_one_sentence, refusing_bad_input
 from fastsciml.incontext.experiment import Experiment, LearnerName, Schedule, TaskName
 from fastsciml.incontext.references import Comparison
 from fastsciml.incontext.run import CHECKPOINT, COMPARISON, LOG, PICTURE, Run
 from fastsciml.incontext.tasks import Placing
-from fastsciml.incontext.training import Record, Trainer
+from fastsciml.incontext.training import Record
+from fastsciml.interrupt import stopping_on_interrupt
+from fastsciml.progress import training_bar
 
 RECORDS = 100  # of a run, unless it is told otherwise
 DEFAULT = Experiment()
@@ -98,7 +98,7 @@ def train(
                 clip=clip,
                 seed=seed,
             )
-            run = Run(output, experiment, _existing(device), resume)
+            run = Run(output, experiment, existing_device(device), resume)
         _train(run, log_every or max(1, steps // RECORDS), checkpoint_every)
         comparisons, against = run.evaluate()
         run.draw(comparisons, against)
@@ -120,7 +120,7 @@ def compare(
     from fastsciml.incontext.side_by_side import side_by_side
 
     with failing_in_one_sentence(), refusing_bad_input():
-        table = side_by_side(runs, output, _existing(device))
+        table = side_by_side(runs, output, existing_device(device))
         Console().print(table)
 
 
@@ -138,7 +138,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 
 def _train(run: Run, log_every: int, checkpoint_every: int) -> None:
     trainer = run.trainer
-    with _stopping_on_interrupt(trainer), _bar() as bar:
+    with stopping_on_interrupt(trainer), training_bar() as bar:
         task = bar.add_task("", total=trainer.experiment.steps, completed=trainer.step, state="")
 
         def tell(record: Record) -> None:
@@ -158,37 +158,8 @@ def _state(record: Record) -> str:
     return f"step {record.step}, loss {record.validation_loss:.4g}{against}"
 
 
-def _bar() -> Progress:
-    columns = (BarColumn(bar_width=24), TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
-
-
-@contextmanager
-def _stopping_on_interrupt(trainer: Trainer) -> Iterator[None]:
-    """The first Ctrl-C ends the run after its step, a second one at once."""
-
-    def stop(*_: object) -> None:
-        trainer.stop()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _widths(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(width) for width in text.split(",") if width)
     except ValueError:
         raise ValueError(f"--features must be whole numbers with commas between them, got {text!r}") from None
-
-
-def _existing(device: str) -> str:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        sentence = str(error).splitlines()[0]
-        raise ValueError(f"--device {device} cannot be used: {sentence}") from None
-    return device

@@ -8,20 +8,19 @@ picture.png
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from fastsciml.checkpoint import differences
 from fastsciml.files import replacing
 from fastsciml.incontext.algorithms import Predictor
 from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.references import Comparison, compare, evaluation_tasks, references, tuning_tasks
 from fastsciml.incontext.training import Record, Trainer, load_learner
+from fastsciml.rows import write_rows
 
 CHECKPOINT, LOG, COMPARISON, PICTURE = "checkpoint.safetensors", "log.csv", "comparison.csv", "picture.png"
 
@@ -45,10 +44,8 @@ class Run:
             self.trainer = Trainer(experiment, device)
 
     def _check_same(self, experiment: Experiment) -> None:
-        there = self.trainer.experiment.to_dict()
-        other = {name: value for name, value in experiment.to_dict().items() if there[name] != value}
-        if other:
-            told = ", ".join(f"{name} {there[name]} instead of {value}" for name, value in other.items())
+        told = differences(self.trainer.experiment.to_dict(), experiment.to_dict())
+        if told:
             raise ValueError(f"{self.folder} holds another experiment: {told}")
 
     def log(self, records: Iterable[Record]) -> None:
@@ -83,13 +80,3 @@ def load(folder: Path) -> tuple[Experiment, nn.Module]:
         ValueError: there is no whole checkpoint in `folder`.
     """
     return load_learner(folder / CHECKPOINT)
-
-
-def write_rows(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """A .csv file with a line of names."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in rows)
-    with replacing(path) as file:
-        file.write(text.getvalue().encode())

@@ -21,8 +21,9 @@ from fastsciml.incontext.comparison import implicit_weight_difference, squared_p
 from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.picture import SHADES
 from fastsciml.incontext.references import HIGHEST, LOWEST, evaluation_tasks, tuning_tasks
-from fastsciml.incontext.run import load, write_rows
+from fastsciml.incontext.run import load
 from fastsciml.incontext.tasks import Tasks
+from fastsciml.rows import write_rows
 
 SLIGHT_RIDGE = 0.1  # where there is no noise
 WEIGHED = 128  # tasks whose implied weights are compared: each takes a sequence per query

@@ -13,11 +13,9 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from fastsciml.files import replacing
+from fastsciml.checkpoint import load_optimizer_tensors, optimizer_tensors, read_checkpoint, under, write_checkpoint
 from fastsciml.incontext.algorithms import Predictor
 from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.references import compare, nearest_descent, tuning_tasks
@@ -171,8 +169,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on; the file is whole or as it was before."""
         tensors = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         tensors["generator"] = self.generator.get_state()
         about = {
             "experiment": json.dumps(self.experiment.to_dict()),
@@ -181,8 +178,7 @@ class Trainer:
             "seconds": str(self.seconds),
             "records": json.dumps([astuple(record) for record in self.records]),
         }
-        with replacing(path) as file:
-            file.write(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, about))
+        write_checkpoint(path, tensors, about)
 
     @classmethod
     def resumed(cls, path: Path, device: torch.device | str = "cpu") -> Trainer:
@@ -192,18 +188,14 @@ class Trainer:
             ValueError: there is no whole checkpoint at `path`, or it is of a run on another kind of device, which draws
                 other numbers.
         """
-        about, tensors = read_checkpoint(path)
+        about, tensors = _read(path)
         if about["device"] != torch.device(device).type:
             raise ValueError(f"{path} is of a run on {about['device']}: it cannot go on on {device}")
         trainer = cls(Experiment.from_dict(json.loads(about["experiment"])), device)
         trainer.step, trainer.seconds = int(about["step"]), float(about["seconds"])
         trainer.records = [Record(int(step), *numbers) for step, *numbers in json.loads(about["records"])]
-        trainer.learner.load_state_dict(_under(tensors, "learner."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under(tensors, "optimizer.").items():
-            index, entry = name.split(".")
-            state.setdefault(int(index), {})[entry] = value
-        trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
+        trainer.learner.load_state_dict(under(tensors, "learner."))
+        load_optimizer_tensors(trainer.optimizer, under(tensors, "optimizer."))
         trainer.generator.set_state(tensors["generator"])
         return trainer
 
@@ -215,37 +207,18 @@ def validation_tasks(experiment: Experiment, device: torch.device | str = "cpu")
     return tasks.to(device)
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """What is known about a checkpoint, and its tensors.
-
-    Raises:
-        ValueError: there is no whole checkpoint at `path`.
-    """
-    if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}")
-    try:
-        with safe_open(str(path), "pt") as file:
-            about: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
-    if "experiment" not in about:
-        raise ValueError(f"{path} is no checkpoint of an in-context learner")
-    return about, tensors
-
-
 def load_learner(path: Path) -> tuple[Experiment, nn.Module]:
     """A trained learner, on the CPU, and the experiment it comes from.
 
     Raises:
         ValueError: there is no whole checkpoint at `path`.
     """
-    about, tensors = read_checkpoint(path)
+    about, tensors = _read(path)
     experiment = Experiment.from_dict(json.loads(about["experiment"]))
     learner = experiment.build()
-    learner.load_state_dict(_under(tensors, "learner."))
+    learner.load_state_dict(under(tensors, "learner."))
     return experiment, learner.eval()
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    return read_checkpoint(path, "experiment", "an in-context learner")
