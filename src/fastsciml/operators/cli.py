@@ -22,7 +22,7 @@ from fastsciml.files import replacing
 from fastsciml.interrupt import stopping_on_interrupt
 from fastsciml.operators.distributed import joined
 from fastsciml.operators.evaluation import predictions, trajectory
-from fastsciml.operators.mgno import PRESETS
+from fastsciml.operators.presets import PRESETS
 from fastsciml.operators.problems import PROBLEMS, problem_named
 from fastsciml.operators.run import CHECKPOINT, LOG, LOSS, MODEL, PICTURE, Run, load_model, settings_of
 from fastsciml.operators.settings import Amp, Loss, Optimizer, RunSettings, Schedule, TrainingSettings
