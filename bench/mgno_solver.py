@@ -30,10 +30,13 @@ Operator = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Way:
-    """To solve to `TOLERANCE`: the median over the right-hand sides of iterations, seconds and the first residual."""
+    """To solve to `TOLERANCE`: the median over the right-hand sides of iterations, V-cycles of the solver, seconds
+    and the first residual.
+    """
 
     name: str
     iterations: float
+    cycles: float
     seconds: float
     first: float
     converged: int
@@ -54,10 +57,16 @@ def measure(points: int, samples: int, steps: int, device: torch.device) -> list
 def table(ways: list[Way]) -> Table:
     shown = Table(title=f"-lap u = f to {TOLERANCE:.0e}, one right-hand side", box=box.ROUNDED, title_justify="left")
     shown.add_column("by")
-    for name in ("first residual", "iterations", "ms", "converged"):
+    for name in ("first residual", "iterations", "V-cycles", "ms", "converged"):
         shown.add_column(name, justify="right")
     for way in ways:
-        row = (f"{way.first:.2e}", f"{way.iterations:g}", f"{1e3 * way.seconds:.2f}", f"{way.converged} of {SOLVED}")
+        row = (
+            f"{way.first:.2e}",
+            f"{way.iterations:g}",
+            f"{way.cycles:g}",
+            f"{1e3 * way.seconds:.2f}",
+            f"{way.converged} of {SOLVED}",
+        )
         shown.add_row(way.name, *row)
     return shown
 
@@ -105,7 +114,7 @@ def _by_multigrid(name: str, f: Tensor, guess: Operator | None) -> Way:
             initial_guess=first,
         )
         seconds = time.perf_counter() - started
-        runs.append((result.iterations, seconds, float(result.residuals[0]), bool(result.converged)))
+        runs.append((result.iterations, result.cycles, seconds, float(result.residuals[0]), bool(result.converged)))
     return _way(name, runs)
 
 
@@ -115,13 +124,13 @@ def _by_conjugate_gradients(name: str, f: Tensor, preconditioner: Operator | Non
         started = time.perf_counter()
         residuals = flexible_conjugate_gradients(right, preconditioner or (lambda r: r))[1]
         seconds = time.perf_counter() - started
-        runs.append((len(residuals) - 1, seconds, residuals[0], residuals[-1] <= TOLERANCE))
+        runs.append((len(residuals) - 1, 0, seconds, residuals[0], residuals[-1] <= TOLERANCE))
     return _way(name, runs)
 
 
-def _way(name: str, runs: list[tuple[int, float, float, bool]]) -> Way:
-    iterations, seconds, first, converged = zip(*runs, strict=True)
-    return Way(name, median(iterations), median(seconds), median(first), sum(converged))
+def _way(name: str, runs: list[tuple[int, int, float, float, bool]]) -> Way:
+    iterations, cycles, seconds, first, converged = zip(*runs, strict=True)
+    return Way(name, median(iterations), median(cycles), median(seconds), median(first), sum(converged))
 
 
 def applied(u: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ SHARES = {"tune": 28, "vary": 14, "main": 50, "small-tune": 8, "small": 14, "bou
 TUNED = 0.12  # of an hour's steps
 VARIED = 0.2
 BOUNDARY_STEPS = 5000
+BOUNDARY: dict[str, Any] = {"width": 24}
 BOUNDARIES = ("dirichlet", "neumann", "periodic")
 
 
@@ -40,10 +41,10 @@ def first_recipes(name: str) -> list[Recipe]:
     """What is tried first for a problem, at every rate."""
     modes = (12, 16, 24) if name == "darcy-rough" else (8, 12, 16)
     fno = [Recipe("fno", {"modes": m, "width": w}, rate) for m in modes for w in (24, 32) for rate in RATES]
-    mgno = [Recipe("mgno", {"width": 24}, rate) for rate in (1e-3, 2e-3, 4e-3, 8e-3)]
+    mgno = [Recipe("mgno", {"width": 24}, rate) for rate in RATES]
     if name == "darcy-small":
         fno = [recipe for recipe in fno if recipe.rate in RATES[1:3]]
-        mgno = mgno[:3]
+        mgno = [recipe for recipe in mgno if recipe.rate in RATES[:3]]
     return [*mgno, *(fno if has_neuraloperator() else [])]
 
 
@@ -110,7 +111,7 @@ class Suite:
         boundary = []
         for name in BOUNDARIES:
             scale: Any = "deviation" if name == "dirichlet" else "channel"
-            recipe = Recipe("mgno", {}, 2e-3, scale=scale)
+            recipe = Recipe("mgno", BOUNDARY, 1e-3, scale=scale)
             boundary += [
                 Job(load(name, min(800, self.samples), self.test), recipe, seed, BOUNDARY_STEPS) for seed in range(2)
             ]

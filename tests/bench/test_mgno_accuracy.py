@@ -102,13 +102,18 @@ def test_measured_steps_keep_the_least(tmp_path, darcy):
         mgno_steps.read(tmp_path / "none.json")
 
 
-def test_the_suite_writes_every_stage(tmp_path, monkeypatch):
+@pytest.fixture
+def small_problems(monkeypatch):
     for name, source in TASKS.items():
         monkeypatch.setitem(TASKS, name, replace(source, draw=TASKS["neumann"].draw, points=9))
+
+
+def test_the_suite_writes_every_stage(tmp_path, monkeypatch, small_problems):
     recipes = [SMALL, *([SMALL_FNO] if has_neuraloperator() else [])]
     monkeypatch.setattr(mgno_suite, "first_recipes", lambda name: recipes)
     monkeypatch.setattr(mgno_suite, "variants", lambda best: [replace(best, loss="l2"), replace(best, batch=4)])
     monkeypatch.setattr(mgno_suite, "SEEDS", 1)
+    monkeypatch.setattr(mgno_suite, "BOUNDARY", {"width": 4})
     keys = {f"darcy-{of} 9: {recipe.architecture()}": 1800.0 for of in ("rough", "small") for recipe in recipes}
     out = tmp_path / "out"
     mgno_suite.Suite(tmp_path, out, 0.0, keys, CPU, graph=False, samples=8, test=4).run()
@@ -121,7 +126,7 @@ def test_the_suite_writes_every_stage(tmp_path, monkeypatch):
     assert "neumann" in shown.output
 
 
-def test_every_architecture_is_measured_once():
+def test_every_architecture_is_measured_once(small_problems):
     names = [mgno_steps.key(task, recipe) for task, recipe in measured_pairs(None, samples=8)]
     assert len(set(names)) == len(names) > 5
 
