@@ -133,9 +133,13 @@ class Suite:
         seconds = remaining * self.left[name] / sum(self.left.values())
         del self.left[name]
         self.write({"stage": name, "begun_at": round(time.monotonic() - self.began, 1), "given": round(seconds, 1)})
-        trained = train_together(jobs, self.device, seconds=seconds, graph=self.graph, stage=name, write=self.write)
-        gc.collect()
-        return trained
+        try:
+            return train_together(jobs, self.device, seconds=seconds, graph=self.graph, stage=name, write=self.write)
+        except RuntimeError as error:  # of the device: the other stages may go all the same
+            self.write({"stage": name, "why": f"{type(error).__name__}: {error}"[:500]})
+            return []
+        finally:
+            gc.collect()
 
     def write(self, row: dict[str, Any]) -> None:
         # One call, so that threads do not mix their lines.

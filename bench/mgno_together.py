@@ -128,6 +128,7 @@ def _train_group(
                 "seconds": round(took, 3),
                 "at_once": len(jobs),
                 "device": device.type,
+                "graph": lane.replayed,
                 "parameters": lane.count(),
                 "train_loss": float(lane.losses[max(0, done - 100) : done].mean()),
                 **lane.errors(),

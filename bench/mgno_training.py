@@ -205,6 +205,11 @@ class Lane:
             torch.cuda.synchronize()
             print(f"no CUDA graph of {self.recipe.architecture()}: {error}", file=sys.stderr, flush=True)
 
+    @property
+    def replayed(self) -> bool:
+        """Whether steps are replays of a CUDA graph."""
+        return self._graph is not None
+
     def advance(self, steps: int, stop: Callable[[], bool] = lambda: False) -> int:
         """Take so many steps or until `stop`; how many. Lanes may do so at once, each in a thread."""
         done = 0
