@@ -80,7 +80,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Largest one of the one-cycle schedule.")] = 1e-3,
     modes: Annotated[int, typer.Option(min=1, help="Of the FNO.")] = 16,
     width: Annotated[int, typer.Option(min=1, help="Channels of both.")] = 24,
-    loss: Annotated[str, typer.Option(help="h1 or l2, relative.")] = "h1",
+    loss: Annotated[str, typer.Option(help="h1, l2 or scaled, relative.")] = "h1",
     scale: Annotated[
         str, typer.Option(help="Of the solutions: per channel, per point, or by a deviation alone.")
     ] = "channel",

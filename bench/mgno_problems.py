@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +97,21 @@ def _darcy(coefficient: Any, refine: int) -> Callable[[int, int, torch.Generator
     return draw
 
 
-def _darcy_inside(points: int, samples: int, generator: torch.Generator) -> OperatorData:
-    """Without the points on the boundary, where the solution is 0 and has no relative error."""
-    data = DarcyFlow(points + 2, "smooth", refine=2).sample(samples, generator=generator)
-    x, y = (t[..., 1:-1, 1:-1].contiguous() for t in (data.x, data.y))
-    return OperatorData(x, y)
+def _darcy_cells(points: int, samples: int, generator: torch.Generator) -> OperatorData:
+    """At cell centres, the boundary half a cell beyond: at vertices on it the solution is 0, without relative error.
+
+    Solved on this very grid, so that nothing decides about the solution that the coefficient's cells do not show.
+    """
+    a = DarcyFlow(points, "smooth", refine=1).draw_coefficient(samples, generator=generator)
+    u = solve_poisson(torch.ones_like(a), spacing=1 / points, coefficient=a, dims=2, tol=TOLERANCE).solution
+    return OperatorData(a[:, None], u[:, None])
 
 
-def poisson(points: int, samples: int, generator: torch.Generator) -> OperatorData:
-    """Right-hand sides f and solutions of -lap u = f at the points inside the unit square, u = 0 on its boundary."""
+def poisson(points: int, samples: int, generator: torch.Generator, alpha: float = 0.0) -> OperatorData:
+    """F and u of -lap u + alpha u = f at the points inside the unit square, u = 0 on its boundary."""
     f = GaussianRandomField((points + 2,) * 2, TAU, ALPHA).sample(samples, generator=generator, dtype=torch.float64)
     inside = f[:, 1:-1, 1:-1].contiguous()
-    u = _solved(inside, 1 / (points + 1), "dirichlet", 0.0)
+    u = _solved(inside, 1 / (points + 1), "dirichlet", alpha)
     return OperatorData(inside[:, None], u[:, None])
 
 
@@ -129,11 +133,12 @@ def _solved(f: Tensor, spacing: float, boundary: Any, alpha: float) -> Tensor:
     ).solution
 
 
-INSIDE, ENDS, PERIOD = "inside", "with both ends", "with one end"
+INSIDE, ENDS, PERIOD, CELLS = "inside", "with both ends", "with one end", "cell centres"
 TASKS = {
     "darcy-rough": Source(_darcy("rough", 5), 85, "dirichlet", ENDS, "darcy-rough-85.npz"),
     "darcy-small": Source(_darcy("smooth", 28), 16, "dirichlet", ENDS, "darcy-16.npz"),
-    "dirichlet": Source(_darcy_inside, 31, "dirichlet", INSIDE),
+    "darcy-cells": Source(_darcy_cells, 32, "dirichlet", CELLS),
+    "dirichlet": Source(partial(poisson, alpha=1.0), 31, "dirichlet", INSIDE),
     "neumann": Source(_screened("neumann"), 33, "neumann", ENDS),
     "periodic": Source(_screened("periodic"), 32, "periodic", PERIOD),
     "poisson": Source(poisson, 63, "dirichlet", INSIDE),

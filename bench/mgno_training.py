@@ -36,7 +36,8 @@ class Recipe:
         model: "mgno", "fno", or "cycle", one V-cycle of MgNO alone, which is linear.
         arguments: of the model, that differ from the preset darcy-rough (mgno) or neuraloperator's own (fno).
         rate: the largest one of the one-cycle schedule.
-        loss: "h1" or "l2", relative.
+        loss: "h1" or "l2", relative; or "scaled", L2 of what the model's output is before `scale` is undone, so that
+            points where solutions are small count as others do.
         scale: of y: by mean and deviation per "channel" or per "point"; or of x and y by a deviation alone, so that
             a model without biases and activations stays linear.
     """
@@ -180,7 +181,11 @@ class Lane:
             self.optimizer.param_groups[0]["lr"].copy_(rate)
         else:
             self.optimizer.param_groups[0]["lr"] = float(rate)
-        loss = self._loss(self.operator(self.x.index_select(0, indices)), self.y.index_select(0, indices))
+        predicted, y = self.operator(self.x.index_select(0, indices)), self.y.index_select(0, indices)
+        if self.recipe.loss == "scaled":
+            std = self.operator.y.std
+            predicted, y = predicted / std, y / std
+        loss = self._loss(predicted, y)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
