@@ -114,7 +114,6 @@ def main(
     if where.type == "cuda":
         # Eight queues are usual; trainings that share one wait for each other.
         os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.benchmark_limit = True, 4
         use_convolutions()
     console.print(", ".join(f"{name} {value}" for name, value in machine.describe().items()), highlight=False)
     if not has_neuraloperator():

@@ -24,6 +24,7 @@ Scale = Literal["channel", "point", "deviation"]
 START, END = 25.0, 1e4  # of the one-cycle schedule, as torch's: rate / START, up to rate, down to rate / START / END
 RISING = 0.3
 WARM_UP = 3
+TRIED = 4  # of cuDNN's algorithms for each convolution
 QUEUED = 64  # replays that a stream may be behind
 EVALUATED = 50  # samples at once
 
@@ -125,7 +126,8 @@ class Lane:
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int, most: int, device: torch.device) -> None:
-        self.recipe, self.task, self.seed, self.device, self.most = recipe, task, seed, device, most
+        self.recipe, self.task, self.seed, self.device = recipe, task, seed, device
+        self.most = most = max(most, WARM_UP)
         self.x, self.y, self.test_x, self.test_y = (
             t.to(device) for t in (task.train.x, task.train.y, task.test.x, task.test.y)
         )
@@ -194,21 +196,32 @@ class Lane:
 
     def capture(self) -> None:
         """Make steps replays of a CUDA graph; they go on without where it cannot be captured, and say so."""
+        cudnn: Any = torch.backends.cudnn
+        cudnn.benchmark_limit = TRIED
+        for measured in (True, False):
+            # Only here: evaluations in threads would measure algorithms anew in each.
+            cudnn.benchmark = measured
+            try:
+                self._capture()
+                return
+            except RuntimeError as error:
+                torch.cuda.synchronize()
+                print(f"no CUDA graph of {self.recipe.architecture()}: {error}", file=sys.stderr, flush=True)
+            finally:
+                cudnn.benchmark = False
+
+    def _capture(self) -> None:
         assert self._stream is not None
-        self.begin(min(self.most, WARM_UP + 2))
+        self.begin(WARM_UP)
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             for _ in range(WARM_UP):
                 self.step()
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph, stream=self._stream):
-                self.step()
-            self._graph = graph
-        except RuntimeError as error:
-            torch.cuda.synchronize()
-            print(f"no CUDA graph of {self.recipe.architecture()}: {error}", file=sys.stderr, flush=True)
+        with torch.cuda.graph(graph, stream=self._stream):
+            self.step()
+        self._graph = graph
 
     @property
     def replayed(self) -> bool:
