@@ -46,7 +46,7 @@ def results(rows: Iterable[dict[str, Any]]) -> Table:
     for name in ("problem", "model"):
         table.add_column(name)
     for name in ("samples", "steps", "seeds", "L2", "H1", "L2, outermost points", "L2, inside"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for (problem, recipe), of_seeds in groups.items():
         steps = f"{of_seeds[0]['steps']:,}"
         if of_seeds[0]["scaled"] < 1:
@@ -60,7 +60,7 @@ def spread(values: Sequence[float]) -> str:
     if not values:
         return ""
     middle = f"{mean(values):.4f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.4f}..{max(values):.4f})"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.4f} to {max(values):.4f})"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

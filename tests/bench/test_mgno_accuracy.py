@@ -113,7 +113,7 @@ def test_the_suite_writes_every_stage(tmp_path, monkeypatch, small_problems):
     monkeypatch.setattr(mgno_suite, "first_recipes", lambda name: recipes)
     monkeypatch.setattr(mgno_suite, "variants", lambda best: [replace(best, loss="l2"), replace(best, batch=4)])
     monkeypatch.setattr(mgno_suite, "SEEDS", 1)
-    monkeypatch.setattr(mgno_suite, "BOUNDARY", {"width": 4})
+    monkeypatch.setattr(mgno_suite, "BOUNDARIES", [("neumann", SMALL)])
     keys = {f"darcy-{of} 9: {recipe.architecture()}": 1800.0 for of in ("rough", "small") for recipe in recipes}
     out = tmp_path / "out"
     mgno_suite.Suite(tmp_path, out, 0.0, keys, CPU, graph=False, samples=8, test=4).run()
