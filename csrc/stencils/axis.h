@@ -13,10 +13,10 @@ enum class Activation : int64_t { kNone, kGelu, kRelu };
 
 inline constexpr int64_t kNowhere = -1;
 
-// The point that stands for point i of n, where i is -1 to n.
+// The point that stands for point i of n, where i is -1 to n; a single one has no mirror.
 constexpr int64_t point_for(int64_t i, int64_t n, Boundary boundary) {
   if (i >= 0 && i < n) return i;
-  if (boundary == Boundary::kDirichlet) return kNowhere;
+  if (boundary == Boundary::kDirichlet || (boundary == Boundary::kNeumann && n == 1)) return kNowhere;
   if (boundary == Boundary::kPeriodic) return i < 0 ? n - 1 : 0;
   return i < 0 ? 1 : n - 2;
 }

@@ -22,6 +22,7 @@ from fastsciml.ops.multigrid_stencil import ACTIVATIONS, Activation, Boundary, K
 from fastsciml.ops.triton_kernels import has_kernel
 
 GridBoundary = Literal["dirichlet", "neumann", "periodic"]
+SHARE = 8 << 20  # bytes of a field on the finest level
 
 
 def multigrid_conv(
@@ -161,10 +162,20 @@ def _forward(
     boundary: int,
     keeps: bool,
 ) -> list[Tensor]:
-    """The result, and the tape where it is kept."""
+    """The result, and the tapes of all shares where they are kept."""
     levels, end = restored(tensors, Structure(of_levels, of_end, eps))
-    tape = Tape(keeps=keeps)
-    return [Forward(levels, end, Boundary(boundary), tape, f).run(), *tape.tensors]
+    shares = _shares(f) if keeps else [(0, f)]
+    kept: list[Tensor] = []
+    out: Tensor | None = None
+    for first, share in shares:
+        tape = Tape(keeps=keeps)
+        of_share = Forward(levels, end, Boundary(boundary), tape, share).run()
+        kept += tape.tensors
+        if len(shares) == 1:
+            return [of_share, *kept]
+        out = _put(out, of_share, first, len(f))
+    assert out is not None
+    return [out, *kept]
 
 
 def _backward(
@@ -180,13 +191,41 @@ def _backward(
 ) -> list[Tensor]:
     """The gradients of f, empty where it is not wanted, and of every tensor; an empty tape is made anew."""
     structure = Structure(of_levels, of_end, eps)
-    kept = Tape(tape)
-    if not tape:
-        levels, end = restored(tensors, structure)
-        Forward(levels, end, Boundary(boundary), kept, f).run()
-    backward = Backward(tensors, structure, Boundary(boundary), kept, f, of_f)
-    df = backward.run(dout)
-    return [f.new_empty((0,)) if df is None else df, *(backward.gradients[i] for i in range(len(tensors)))]
+    levels, end = restored(tensors, structure)
+    shares = _shares(f)
+    df: Tensor | None = None
+    gradients: list[Tensor] = []
+    for i, (first, share) in enumerate(shares):
+        count = len(tape) // len(shares)
+        kept = Tape(tape[i * count : (i + 1) * count])
+        if not tape:
+            Forward(levels, end, Boundary(boundary), kept, share).run()
+        backward = Backward(tensors, structure, Boundary(boundary), kept, share, of_f)
+        of_share = backward.run(dout[first : first + len(share)])
+        parts = [backward.gradients[k] for k in range(len(tensors))]
+        gradients = [a + b for a, b in zip(gradients, parts, strict=True)] if gradients else parts
+        if of_share is not None:
+            df = of_share if len(shares) == 1 else _put(df, of_share, first, len(f))
+    return [f.new_empty((0,)) if df is None else df, *gradients]
+
+
+def _shares(f: Tensor) -> list[tuple[int, Tensor]]:
+    """Samples that go through the cycle together, with the number of the first: on a CPU as many as its last cache
+    holds with their fields, which are then no new pages of memory either.
+    """
+    if f.device.type != "cpu":
+        return [(0, f)]
+    most = max(1, SHARE // max(1, f[0].nbytes))
+    return [(first, f[first : first + most]) for first in range(0, len(f), most)]
+
+
+def _put(whole: Tensor | None, share: Tensor, first: int, batch: int) -> Tensor:
+    if whole is None:
+        whole = share.new_empty((batch, *share.shape[1:]))
+        if whole.device.type == "cpu":
+            torch.ops.fastsciml.advise_huge_pages(whole)
+    whole[first : first + len(share)] = share
+    return whole
 
 
 for _name, _implementation in (("multigrid_conv", _forward), ("multigrid_conv_backward", _backward)):
