@@ -23,7 +23,7 @@ from . import machine, mgno_solver, mgno_steps
 from .mgno_problems import TASKS, Task, load
 from .mgno_suite import HOUR, Suite, measured_pairs
 from .mgno_together import Job, train_together
-from .mgno_training import ModelName, Recipe, Scale, has_neuraloperator, use_convolutions
+from .mgno_training import ModelName, Recipe, Scale, has_neuraloperator
 
 ROUNDS_OF_A_STEP = 5
 WIDTH_OF_A_FILE = 110
@@ -114,7 +114,6 @@ def main(
     if where.type == "cuda":
         # Eight queues are usual; trainings that share one wait for each other.
         os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
-        use_convolutions()
     console.print(", ".join(f"{name} {value}" for name, value in machine.describe().items()), highlight=False)
     if not has_neuraloperator():
         console.print("- neuraloperator is not installed: no FNO to compare with")

@@ -90,11 +90,6 @@ def build(recipe: Recipe, task: Task, seed: int) -> nn.Module:
     return fno
 
 
-def use_convolutions() -> None:
-    """Have MgNO go by its definition, PyTorch's convolutions, which start faster than Triton's kernels compile."""
-    sys.modules["fastsciml.ops.multigrid_conv"].has_kernel = lambda *_: False  # type: ignore[attr-defined]
-
-
 def scaling(y: Tensor, scale: Scale) -> Normaliser:
     if scale != "deviation":
         return Normaliser.fit(y, scale)

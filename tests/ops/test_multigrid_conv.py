@@ -1,6 +1,7 @@
 """The V-cycle with learned stencils against dense matrices built from the stencils' formulae."""
 
 import itertools
+import sys
 
 import pytest
 import torch
@@ -131,10 +132,10 @@ def variant(name, boundary):
     return torch.randn(2, 2, 14, 17), levels, {} if name == "no end" else end_of(layer)
 
 
-def results(f, levels, end, boundary, function, dtype, **options):
+def results(f, levels, end, boundary, function, dtype, device="cpu", **options):
     """The output and the gradients of f and of every tensor."""
     tensors, structure = flattened(levels, End(end.get("pointwise"), end.get("bias"), Activation.NONE))
-    leaves = [t.detach().to(dtype).requires_grad_() for t in (f, *tensors)]
+    leaves = [t.detach().to(device, dtype).requires_grad_() for t in (f, *tensors)]
     levels, ended = restored(leaves[1:], structure)
     activation = end.get("activation", "none")
     if function is multigrid_conv:
@@ -144,7 +145,7 @@ def results(f, levels, end, boundary, function, dtype, **options):
         ended = ended._replace(activation=Activation[activation.upper()])
         out = function(leaves[0], levels, Boundary[boundary.upper()], ended)
     dout = torch.cos(torch.arange(out.numel(), dtype=torch.float64)).view_as(out)
-    return [out.detach(), *torch.autograd.grad(out, leaves, dout.to(dtype))]
+    return [out.detach(), *torch.autograd.grad(out, leaves, dout.to(device, dtype))]
 
 
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["kept", "made anew"])
@@ -190,6 +191,38 @@ def test_other_devices_dtypes_and_strides():
     assert empty.shape == (0, 3, 14, 17)
     with pytest.raises(TypeError, match=r"the stencils must have the dtype of f, torch.float64, got torch.float32"):
         multigrid_conv(f.double(), levels)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_kernels_can_be_refused(checkpoint, monkeypatch):
+    f, levels, end = variant("residual", "periodic")
+    expected = results(f, levels, end, "periodic", multigrid_conv, torch.float64)
+    monkeypatch.delattr(torch.ops.fastsciml, "multigrid_conv")
+    by_torch = results(f, levels, end, "periodic", multigrid_conv, torch.float64, kernels=False, checkpoint=checkpoint)
+    for out, reference in zip(by_torch, expected, strict=True):
+        torch.testing.assert_close(out, reference)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_kernels_on_a_gpu_agree_with_the_float64_definition(name):
+    f, levels, end = variant(name, "neumann")
+    exact = results(f, levels, end, "neumann", multigrid_conv_definition, torch.float64)
+    ours = results(f, levels, end, "neumann", multigrid_conv, torch.float32, "cuda", kernels=True)
+    for out, reference in zip(ours, exact, strict=True):
+        assert (out.cpu().double() - reference).norm() < 1e-5 * reference.norm()
+
+
+def test_samples_in_shares_are_no_other_samples(monkeypatch):
+    """Batches of more than the cache holds go through the cycle by shares."""
+    f, levels, end = variant("norms", "neumann")
+    f = torch.cat([f, -f, 2 * f])[:5]
+    whole = results(f, levels, end, "neumann", multigrid_conv, torch.float64)
+    monkeypatch.setattr(sys.modules["fastsciml.ops.multigrid_conv"], "SHARE", 2 * f[0].numel() * 8)
+    for checkpoint in (False, True):
+        shared = results(f, levels, end, "neumann", multigrid_conv, torch.float64, checkpoint=checkpoint)
+        for out, reference in zip(shared, whole, strict=True):
+            torch.testing.assert_close(out, reference)
 
 
 def test_autocast_takes_its_dtype():

@@ -34,6 +34,7 @@ def multigrid_conv(
     bias: Tensor | None = None,
     activation: Literal["none", "gelu", "relu"] = "none",
     checkpoint: bool = False,
+    kernels: bool | None = None,
 ) -> Tensor:
     """A V-cycle with learned stencils, from the finest level of f to the coarsest and back, and the end of a layer.
 
@@ -49,6 +50,8 @@ def multigrid_conv(
         bias: [C_u] or None.
         activation: of the end.
         checkpoint: whether the backward pass makes the fields of the levels anew, instead of keeping them.
+        kernels: whether it goes by kernels rather than PyTorch's convolutions. None: on the CPU alone, since Triton's
+            took longer on the GPU where they were timed, an H100: starting them is most of their time.
 
     Returns:
         [B, C_u, n].
@@ -67,7 +70,8 @@ def multigrid_conv(
             raise TypeError(f"the stencils must have the dtype of f, {f.dtype}, got {t.dtype}")
     beyond = Boundary[boundary.upper()]
     needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (f, *tensors))
-    if not has_kernel(f, *tensors):
+    wanted = f.device.type != "cuda" if kernels is None else kernels
+    if not (wanted and has_kernel(f, *tensors)):
         levels, end = restored(tensors, structure)
         if checkpoint and needs_gradient:
             out: Tensor = recomputed(multigrid_conv_definition, f, levels, beyond, end, use_reentrant=False)
