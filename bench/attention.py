@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from . import attention_memory, attention_training, limits, memory
 from .attention_peers import CHUNKS, Case, bidirectional, chunked, decayed, ours, softmax
 from .machine import load
-from .measure import Spread, interleave, ratio
+from .measure import Spread, ratio, seconds_of_rounds
 from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 16384, 1024
@@ -26,14 +26,14 @@ def run(settings: Settings, tell: Tell) -> Report:
     tell("checking")
     Case(min(settings.size, CHECKED_LENGTH)).check([ours, *map(chunked, CHUNKS)])
     tell(f"timing {case.name}")
-    seconds = _time(_competitors(case), settings.repetitions)
+    seconds = seconds_of_rounds(_competitors(case), settings.repetitions)
     tell("timing other sizes")
-    others = [(other, _time(_of_size(other), settings.repetitions)) for other in _sizes(settings)]
+    others = [(other, seconds_of_rounds(_of_size(other), settings.repetitions)) for other in _sizes(settings)]
     tell("timing lengths")
-    lengths = _time(_of_lengths(settings), settings.repetitions)
+    lengths = seconds_of_rounds(_of_lengths(settings), settings.repetitions)
     tell("timing training")
     attention_training.check()
-    training = _time(attention_training.competitors(), settings.repetitions)
+    training = seconds_of_rounds(attention_training.competitors(), settings.repetitions)
     tell("measuring memory")
     measured = memory.measurable() and not settings.quick
     peak = Spread.of([attention_memory.peak_tensors(settings.threads)]) if measured else None
@@ -50,11 +50,6 @@ def run(settings: Settings, tell: Tell) -> Report:
             f"Before this run: {load_before}.",
         ],
     )
-
-
-def _time(competitors: Mapping[str, Callable[[], Any]], rounds: int) -> Seconds:
-    interleave(competitors, 1)
-    return {name: timing.seconds for name, timing in interleave(competitors, rounds).items()}
 
 
 def _competitors(case: Case) -> dict[str, Callable[[], Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -63,6 +63,12 @@ def interleave(competitors: Mapping[K, Callable[[], T]], rounds: int) -> dict[K,
             timing.seconds.append(seconds if own is None else own)
             timing.output = output
     return timings
+
+
+def seconds_of_rounds(competitors: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Each one's, after a round to warm up."""
+    interleave(competitors, 1)
+    return {name: timing.seconds for name, timing in interleave(competitors, rounds).items()}
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Spread:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from . import limits, memory, mgno_memory
 from .machine import load
-from .measure import Spread, interleave, ratio
+from .measure import Spread, ratio, seconds_of_rounds
 from .mgno_peers import Case
 from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
 
@@ -25,11 +25,11 @@ def run(settings: Settings, tell: Tell) -> Report:
     for checked in (Case((n, n), batch=1), *_others(settings)):
         checked.check()
     tell(f"timing {case.name}")
-    seconds = _time(_competitors(case), settings.repetitions)
+    seconds = seconds_of_rounds(_competitors(case), settings.repetitions)
     others = []
     for other in _others(settings):
         tell(f"timing {other.name}")
-        others.append((other, _time(_competitors(other), settings.repetitions)))
+        others.append((other, seconds_of_rounds(_competitors(other), settings.repetitions)))
     tell("measuring memory")
     measured = memory.measurable() and not settings.quick
     peaks = {name: mgno_memory.peak_tensors(name, settings.threads) for name in mgno_memory.NAMES} if measured else {}
@@ -54,11 +54,6 @@ def _others(settings: Settings) -> list[Case]:
         Case((n // 2, n // 2), batch=1),
         Case((n // 8, n // 8, n // 8), batch=2, levels=min(4, settings.size // 8)),
     ]
-
-
-def _time(competitors: Mapping[str, Callable[[], Any]], rounds: int) -> Seconds:
-    interleave(competitors, 1)
-    return {name: timing.seconds for name, timing in interleave(competitors, rounds).items()}
 
 
 def _competitors(case: Case) -> dict[str, Callable[[], Any]]:

@@ -130,6 +130,11 @@ def report(kernel, constants, options, target, element, argument_type):
     signature = {name: "constexpr" if name in constants else argument_type(name, element) for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     compiled = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
+    return ptxas_report(compiled, target, 32 * options["num_warps"])
+
+
+def ptxas_report(compiled, target, threads):
+    """What ptxas makes of a kernel that Triton has compiled for a target."""
     architecture = re.search(r"\.target (sm_\w+)", compiled.asm["ptx"]).group(1)
     with tempfile.NamedTemporaryFile(suffix=".ptx", mode="w") as file:
         file.write(compiled.asm["ptx"])
@@ -139,7 +144,7 @@ def report(kernel, constants, options, target, element, argument_type):
         assert done.returncode == 0, done.stderr
     stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr).groups()
     registers = int(re.search(r"Used (\d+) registers", done.stderr).group(1))
-    return {"spilled": int(stores) + int(loads), "registers": registers, "threads": 32 * options["num_warps"]}
+    return {"spilled": int(stores) + int(loads), "registers": registers, "threads": threads}
 
 
 if __name__ == "__main__":

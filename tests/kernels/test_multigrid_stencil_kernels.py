@@ -6,10 +6,8 @@ ptxas says of each as JSON lines: a process of its own, since one that has inter
 
 import json
 import os
-import re
 import subprocess
 import sys
-import tempfile
 
 import pytest
 import torch
@@ -218,20 +216,11 @@ class Started:
         return triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
 
     def report(self, target):
-        from triton.backends.nvidia.compiler import get_ptxas
+        # Not for the tests in the interpreter: it imports the compiler.
+        from compile_offline import ptxas_report
 
-        compiled = self.compiled(target)
-        architecture = re.search(r"\.target (sm_\w+)", compiled.asm["ptx"]).group(1)
-        with tempfile.NamedTemporaryFile(suffix=".ptx", mode="w") as file:
-            file.write(compiled.asm["ptx"])
-            file.flush()
-            command = [get_ptxas(target).path, "-v", f"-arch={architecture}", file.name, "-o", "/dev/null"]
-            done = subprocess.run(command, text=True, capture_output=True)
-            assert done.returncode == 0, done.stderr
-        stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr).groups()
-        registers = int(re.search(r"Used (\d+) registers", done.stderr).group(1))
-        spilled, threads = int(stores) + int(loads), 32 * self.constants["num_warps"]
-        return {"kernel": self.kernel.__name__, "spilled": spilled, "registers": registers, "threads": threads}
+        threads = 32 * self.constants["num_warps"]
+        return {"kernel": self.kernel.__name__, **ptxas_report(self.compiled(target), target, threads)}
 
 
 def typical(kind, channels, dtype):
