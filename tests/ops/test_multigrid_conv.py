@@ -225,6 +225,13 @@ def test_samples_in_shares_are_no_other_samples(monkeypatch):
             torch.testing.assert_close(out, reference)
 
 
+def test_shares_compile_without_a_graph_break(monkeypatch):
+    layer, f = MgConv2d(1, 4, 3), torch.randn(5, 1, 9, 12)
+    monkeypatch.setattr(sys.modules["fastsciml.ops.multigrid_conv"], "SHARE", 2 * f[0].nbytes)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(f), layer(f))
+
+
 def test_autocast_takes_its_dtype():
     f, levels, end = variant("post", "dirichlet")
     with torch.autocast("cpu", torch.bfloat16):

@@ -6,6 +6,7 @@ far every device goes by the definition, in PyTorch's convolutions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ from fastsciml.ops.multigrid_gradient import Backward
 from fastsciml.ops.multigrid_levels import End, Level, Norm, Smoothing, Structure, flattened, halved, restored
 from fastsciml.ops.multigrid_passes import Forward, Tape
 from fastsciml.ops.multigrid_stencil import ACTIVATIONS, Activation, Boundary, Kind, stencil_definition
+from fastsciml.ops.pages import advise_huge_pages
 from fastsciml.ops.triton_kernels import has_kernel
 
 GridBoundary = Literal["dirichlet", "neumann", "periodic"]
@@ -219,15 +221,14 @@ def _shares(f: Tensor) -> list[tuple[int, Tensor]]:
     """
     if f.device.type != "cpu":
         return [(0, f)]
-    most = max(1, SHARE // max(1, f[0].nbytes))
+    most = max(1, SHARE // max(1, math.prod(f.shape[1:]) * f.element_size()))
     return [(first, f[first : first + most]) for first in range(0, len(f), most)]
 
 
 def _put(whole: Tensor | None, share: Tensor, first: int, batch: int) -> Tensor:
     if whole is None:
         whole = share.new_empty((batch, *share.shape[1:]))
-        if whole.device.type == "cpu":
-            torch.ops.fastsciml.advise_huge_pages(whole)
+        advise_huge_pages(whole)
     whole[first : first + len(share)] = share
     return whole
 
