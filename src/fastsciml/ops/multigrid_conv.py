@@ -170,7 +170,7 @@ def _forward(
 ) -> list[Tensor]:
     """The result, and the tapes of all shares where they are kept."""
     levels, end = restored(tensors, Structure(of_levels, of_end, eps))
-    shares = _shares(f) if keeps else [(0, f)]
+    shares = _shares(f)
     kept: list[Tensor] = []
     out: Tensor | None = None
     for first, share in shares:
