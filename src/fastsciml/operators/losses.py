@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ class RelativeNorm(nn.Module):
         y_pred, y = (t.to(torch.promote_types(t.dtype, torch.float32)) for t in (y_pred, y))
         return self._norm(y_pred - y) / self._norm(y)
 
+    @abstractmethod
     def _norm(self, v: Tensor) -> Tensor:
-        raise NotImplementedError
+        """[B] of [B, channels, *grid]."""
 
 
 class RelativeL2(RelativeNorm):

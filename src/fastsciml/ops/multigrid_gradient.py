@@ -76,7 +76,7 @@ class Backward:
 
     def of_residual(self, A: Tensor, dr: Tensor, u: Tensor, du: Tensor) -> Tensor:
         """Of r = f - A * u: du - A^T dr."""
-        self.add_product(A, -dr, u, Kind.SAME)
+        self.add(A, -stencil_gradient(dr, u, Kind.SAME, self.boundary, self.tensor(A).shape))
         return self.transposed(A, dr, u, Kind.SAME, du, subtract=True)
 
     def of_transfer(
