@@ -144,27 +144,40 @@ struct DeviceGuess {
   FASTSCIML_HOST_DEVICE bool zero() const { return v == nullptr && e == nullptr; }
 };
 
+// At a cell: P e, P 1, and P m, where m is 1 in the coarse cells with an unknown and 0 in the others; e_at(coarse
+// cell).
+struct Shares {
+  float sum, all, open;
+};
+template <class ValueAt>
+FASTSCIML_HOST_DEVICE inline Shares shares_at(const Level& level, const Level& coarse, float weight, bool wants_open,
+                                              const Cell& c, ValueAt e_at) {
+  const Interpolation x = interpolation(level.x, weight, c.i), y = interpolation(level.y, weight, c.j),
+                      z = interpolation_z(level, weight, c.k);
+  Shares shares{};
+#pragma unroll 1
+  for (int corner = 0; corner < 8; ++corner) {
+    const bool next_x = corner & 4, next_y = corner & 2, next_z = corner & 1;
+    const float part = (next_x ? x.next : x.own) * (next_y ? y.next : y.own) * (next_z ? z.next : z.own);
+    if (part == 0.0f) continue;
+    const Cell from =
+        cell_of(coarse, next_x ? x.beyond : x.parent, next_y ? y.beyond : y.parent, next_z ? z.beyond : z.parent);
+    shares.sum += part * e_at(from);
+    shares.all += part;
+    if (wants_open && coarse.inverse_diagonal[from.diagonal] > 0.0f) shares.open += part;
+  }
+  return shares;
+}
+
 // weight P e at a cell, 0 without an unknown.
 FASTSCIML_HOST_DEVICE inline float correction_at(const Level& level, const Level& coarse, const DeviceGuess& guess,
                                                  const Cell& c) {
   if (!(level.inverse_diagonal[c.diagonal] > 0.0f)) return 0.0f;
-  const Interpolation x = interpolation(level.x, guess.weight, c.i), y = interpolation(level.y, guess.weight, c.j),
-                      z = interpolation_z(level, guess.weight, c.k);
-  float sum = 0.0f, all = 0.0f, open = 0.0f;
-#pragma unroll 1
-  for (int corner = 0; corner < 8; ++corner) {
-    const bool next_x = corner & 4, next_y = corner & 2, next_z = corner & 1;
-    const float weight = (next_x ? x.next : x.own) * (next_y ? y.next : y.own) * (next_z ? z.next : z.own);
-    if (weight == 0.0f) continue;
-    const Cell from =
-        cell_of(coarse, next_x ? x.beyond : x.parent, next_y ? y.beyond : y.parent, next_z ? z.beyond : z.parent);
-    sum += weight * guess.e[from.at];
-    all += weight;
-    if (guess.around_solid && coarse.inverse_diagonal[from.diagonal] > 0.0f) open += weight;
-  }
-  sum *= guess.weight;
-  if (!guess.around_solid || open == all) return sum;
-  return open > 0.0f ? sum * all / open : 0.0f;
+  const Shares shares =
+      shares_at(level, coarse, guess.weight, guess.around_solid, c, [&](const Cell& from) { return guess.e[from.at]; });
+  const float sum = shares.sum * guess.weight;
+  if (!guess.around_solid || shares.open == shares.all) return sum;
+  return shares.open > 0.0f ? sum * shares.all / shares.open : 0.0f;
 }
 
 FASTSCIML_HOST_DEVICE inline float guess_at(const Level& level, const Level& coarse, const DeviceGuess& guess,

@@ -18,15 +18,19 @@ void cycle(const Hierarchy& hierarchy, size_t l, const Guess& guess, const float
   float* v = hierarchy.storage[l].smoothed;
   float* f_coarse = hierarchy.storage[l + 1].rhs;
   float* e = hierarchy.storage[l + 1].correction;
-  const Schedule schedule = schedule_on(l == 0, hierarchy.sweeps, hierarchy.symmetric, hierarchy.conducts());
+  const Schedule& schedule = hierarchy.schedules.on(l == 0);
   smooth_and_restrict(level, coarse, schedule, guess, f, v, f_coarse, hierarchy.scratch);
   if (hierarchy.symmetric) {
     // z is free until the way up.
     residual(level, f, v, z, hierarchy.scratch);
-    restrict_by_adjoint(level, coarse, z, f_coarse, hierarchy.scratch);
+    if (hierarchy.around_solid) weigh_around_solid(level, coarse, z, hierarchy.scratch);
+    restrict_by_adjoint(level, coarse, schedule.correction, z, f_coarse, hierarchy.scratch);
   }
   cycle(hierarchy, l + 1, {}, f_coarse, e);
-  const Guess corrected{.v = v, .e = e, .weight = schedule.correction, .around_solid = hierarchy.around_solid};
+  // The symmetric cycle's right-hand side has the weight already, and everywhere: cells that have not merged would lose
+  // the symmetry otherwise.
+  const float weight = hierarchy.symmetric ? 1.0f : schedule.correction;
+  const Guess corrected{.v = v, .e = e, .weight = weight, .around_solid = hierarchy.around_solid};
   correct_and_smooth(level, coarse, schedule, hierarchy.symmetric, corrected, f, z, hierarchy.scratch);
 }
 
@@ -39,7 +43,7 @@ void v_cycles(const Hierarchy& hierarchy, int64_t cycles, const float* f, float*
 }
 
 void full_cycle(const Hierarchy& hierarchy, const float* f, float* z) {
-  const auto& [levels, storage, sweeps, symmetric, around_solid, scratch] = hierarchy;
+  const auto& [levels, storage, schedules, symmetric, around_solid, scratch] = hierarchy;
   const auto rhs = [&](size_t l) { return l == 0 ? f : storage[l].mean_rhs; };
   const auto solution = [&](size_t l) { return l == 0 ? z : storage[l].correction; };
   const size_t last = levels.size() - 1;

@@ -21,7 +21,7 @@ class DeviceCycle {
  public:
   DeviceCycle(const Hierarchy& hierarchy, core::Stream stream)
       : levels_(hierarchy.levels),
-        manner_{hierarchy.sweeps, hierarchy.symmetric, hierarchy.around_solid, hierarchy.conducts()},
+        manner_{hierarchy.schedules, hierarchy.symmetric, hierarchy.around_solid},
         run_{stream, core::multiprocessors()} {
     for (const LevelStorage& s : hierarchy.storage) storage_.push_back({s.smoothed, s.rhs, s.correction, s.mean_rhs});
     const int64_t count = static_cast<int64_t>(levels_.size());
@@ -86,8 +86,9 @@ class DeviceCycle {
   int64_t tail_ = 0;  // the first level of the tail
 };
 
-DeviceCycle cycle_of(const Tensor& rhs, const Tensor& out, const Ints& extents, const Ints& periodic, int64_t sweeps,
-                     bool symmetric, bool around_solid, const HierarchyTensors& tensors, const Tensor& workspace) {
+DeviceCycle cycle_of(const Tensor& rhs, const Tensor& out, const Ints& extents, const Ints& periodic,
+                     const Numbers& schedule, bool symmetric, bool around_solid, const HierarchyTensors& tensors,
+                     const Tensor& workspace) {
   constexpr const char* op = "multigrid";
   core::check_same_device(out, rhs, op, "out");
   core::check_same_device(workspace, rhs, op, "workspace");
@@ -99,26 +100,25 @@ DeviceCycle cycle_of(const Tensor& rhs, const Tensor& out, const Ints& extents, 
     core::check(whole, op, "rhs, out and the workspace", "start at a multiple of 16 bytes");
   }
   core::check(workspace.numel() >= storage_floats(extents, periodic), op, "the workspace", "hold all levels");
-  core::check(sweeps >= 1 && sweeps < kMostSweeps, op, "sweeps", "be 1 to 15");
-  return {hierarchy_of(extents, periodic, sweeps, symmetric, around_solid, tensors, workspace),
+  return {hierarchy_of(extents, periodic, schedule, symmetric, around_solid, tensors, workspace),
           core::current_stream(rhs)};
 }
 
 }  // namespace
 
-void multigrid_v_cycle_cuda(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void multigrid_v_cycle_cuda(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                             bool around_solid, int64_t cycles, Tensors axes, Tensors maps, Tensors diagonals,
                             Tensors z_couplings, Tensors faces, Tensor workspace) {
   const core::OnDeviceOf guard(rhs);
-  cycle_of(rhs, out, extents, periodic, sweeps, symmetric, around_solid, {axes, maps, diagonals, z_couplings, faces},
+  cycle_of(rhs, out, extents, periodic, schedule, symmetric, around_solid, {axes, maps, diagonals, z_couplings, faces},
            workspace)
       .v_cycles(cycles, core::memory<float>(rhs), core::mutable_memory<float>(out));
 }
 
-void full_multigrid_cuda(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void full_multigrid_cuda(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                          bool around_solid, Tensors axes, Tensors maps, Tensors diagonals, Tensors z_couplings,
                          Tensors faces, Tensor workspace) {
-  cycle_of(rhs, out, extents, periodic, sweeps, symmetric, around_solid, {axes, maps, diagonals, z_couplings, faces},
+  cycle_of(rhs, out, extents, periodic, schedule, symmetric, around_solid, {axes, maps, diagonals, z_couplings, faces},
            workspace)
       .full_cycle(core::memory<float>(rhs), core::mutable_memory<float>(out));
 }

@@ -21,12 +21,8 @@ struct DeviceStorage {
 
 // How the cycle is done on every level; see Hierarchy.
 struct Manner {
-  int64_t sweeps;
-  bool symmetric, around_solid, conducts;
-
-  FASTSCIML_HOST_DEVICE Schedule schedule(bool finest) const {
-    return schedule_on(finest, sweeps, symmetric, conducts);
-  }
+  Schedules schedules;
+  bool symmetric, around_solid;
 };
 
 // A half-sweep over v.
@@ -77,10 +73,10 @@ FASTSCIML_HOST_DEVICE void restrict_means(const Run& run, const LevelPair& on, C
   }
 }
 
-// f_coarse = P* (f - A v)
+// f_coarse = weight P* (f - A v)
 template <class Run>
-FASTSCIML_HOST_DEVICE void restrict_symmetrically(const Run& run, const LevelPair& on, ConstField f, ConstField v,
-                                                  Field residual, Field f_coarse) {
+FASTSCIML_HOST_DEVICE void restrict_symmetrically(const Run& run, const LevelPair& on, float weight, bool around_solid,
+                                                  ConstField f, ConstField v, Field residual, Field f_coarse) {
   if (on.level.z.closes_oddly()) {
     run.cells(on, ResidualCells{f, v, residual});
   } else if (on.level.face_x != nullptr) {
@@ -88,14 +84,15 @@ FASTSCIML_HOST_DEVICE void restrict_symmetrically(const Run& run, const LevelPai
   } else {
     run.rows(on, ResidualRows<false>{f, v, residual});
   }
-  run.cells(on, AdjointCells{residual, f_coarse});
+  if (around_solid) run.cells(on, WeighCells{residual});
+  run.cells(on, AdjointCells{residual, f_coarse, weight});
 }
 
 // smoothed = S (guess, f), f_coarse = R (f - A smoothed). `free` is what the way up will write.
 template <class Run>
 FASTSCIML_HOST_DEVICE void descend(const Run& run, const LevelPair& on, const Manner& manner, bool finest,
                                    const DeviceGuess& guess, ConstField f, Field smoothed, Field free, Field f_coarse) {
-  const Schedule schedule = manner.schedule(finest);
+  const Schedule& schedule = manner.schedules.on(finest);
   if (guess.zero()) {
     run.rows(on, StartRows{f, smoothed, schedule.before[0]});
   } else {
@@ -103,7 +100,7 @@ FASTSCIML_HOST_DEVICE void descend(const Run& run, const LevelPair& on, const Ma
   }
   smooth(run, on, schedule.before, schedule.sweeps, false, guess.zero(), f, smoothed);
   if (manner.symmetric) {
-    restrict_symmetrically(run, on, f, smoothed, free, f_coarse);
+    restrict_symmetrically(run, on, schedule.correction, manner.around_solid, f, smoothed, free, f_coarse);
   } else {
     restrict_means(run, on, f, smoothed, f_coarse);
   }
@@ -113,8 +110,10 @@ FASTSCIML_HOST_DEVICE void descend(const Run& run, const LevelPair& on, const Ma
 template <class Run>
 FASTSCIML_HOST_DEVICE void ascend(const Run& run, const LevelPair& on, const Manner& manner, bool finest,
                                   ConstField smoothed, ConstField e, ConstField f, Field z) {
-  const Schedule schedule = manner.schedule(finest);
-  load(run, on, {.v = smoothed, .e = e, .weight = schedule.correction, .around_solid = manner.around_solid}, z);
+  const Schedule& schedule = manner.schedules.on(finest);
+  // As in cycle_cpu.cpp.
+  const float weight = manner.symmetric ? 1.0f : schedule.correction;
+  load(run, on, {.v = smoothed, .e = e, .weight = weight, .around_solid = manner.around_solid}, z);
   smooth(run, on, schedule.after, schedule.sweeps, manner.symmetric, false, f, z);
 }
 

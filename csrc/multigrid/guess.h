@@ -70,6 +70,15 @@ class GuessRows {
     PaddedRow::wrap_ends(level_, out);
   }
 
+  // row *= P 1 / P m as in correct_around, where row (x, y) is beside solid.
+  void weigh(int64_t x, int64_t y, float* row) const {
+    if (!beside_solid(x, y)) return;
+    const Shares shares = shares_of(x, y, neighbours(x, y));
+    for (int64_t at = 0; at < level_.stride(); ++at) {
+      row[at] *= shares.open[at] > 0.0f ? shares.weight * (own_[at] + next_[at]) / shares.open[at] : 0.0f;
+    }
+  }
+
  private:
   void correct(const CoarseNeighbours& e, const float* v, const float* inverse, float* even, float* odd) const {
     const Axis& z = level_.z;
@@ -95,11 +104,13 @@ class GuessRows {
            coarse_.weighted(i_next, j_next);
   }
 
-  // P e times P 1 / P m, where m is 1 in the coarse cells with an unknown and 0 in the others, as e is.
-  void correct_around(int64_t x, int64_t y, const CoarseNeighbours& e, const float* v, const float* inverse,
-                      float* even, float* odd) const {
+  // weight (own + next) is P 1, and `open` P m [2 half], where m is 1 in the coarse cells with an unknown, 0 in others.
+  struct Shares {
+    float weight;
+    const float* open;
+  };
+  Shares shares_of(int64_t x, int64_t y, const CoarseNeighbours& e) const {
     const int64_t half = level_.half, wide = coarse_.stride();
-    float* corrections = around_;
     float* shares = around_ + level_.stride();
     float* open = shares + level_.stride();
     CoarseNeighbours m = e;
@@ -110,16 +121,24 @@ class GuessRows {
       m.row[q] = open;
       open += wide;
     }
-    correct(e, zeros_, ones_, corrections, corrections + half);
     correct(m, zeros_, ones_, shares, shares + half);
-    const float weight = e.weight[0] + e.weight[1] + e.weight[2] + e.weight[3];
+    return {e.weight[0] + e.weight[1] + e.weight[2] + e.weight[3], shares};
+  }
+
+  // P e times P 1 / P m.
+  void correct_around(int64_t x, int64_t y, const CoarseNeighbours& e, const float* v, const float* inverse,
+                      float* even, float* odd) const {
+    const int64_t half = level_.half;
+    const Shares shares = shares_of(x, y, e);
+    float* corrections = around_;
+    correct(e, zeros_, ones_, corrections, corrections + half);
     for (int64_t which : {0, 1}) {
       float* out = which ? odd : even;
       for (int64_t k = 0; k < half; ++k) {
         const int64_t at = which * half + k;
-        const float all = weight * (own_[at] + next_[at]);
-        const bool has = inverse[at] > 0.0f && shares[at] > 0.0f;
-        out[k] = v[at] + (has ? corrections[at] * all / shares[at] : 0.0f);
+        const float all = shares.weight * (own_[at] + next_[at]);
+        const bool has = inverse[at] > 0.0f && shares.open[at] > 0.0f;
+        out[k] = v[at] + (has ? corrections[at] * all / shares.open[at] : 0.0f);
       }
     }
   }

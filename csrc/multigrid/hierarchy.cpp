@@ -18,8 +18,11 @@ int64_t storage_floats(const Ints& extents, const Ints& periodic) {
   return floats;
 }
 
-Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps, bool symmetric, bool around_solid,
-                       const HierarchyTensors& tensors, const Tensor& workspace) {
+Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, const Numbers& schedule, bool symmetric,
+                       bool around_solid, const HierarchyTensors& tensors, const Tensor& workspace) {
+  const int64_t sweeps = sweeps_of(schedule);
+  STD_TORCH_CHECK(schedule.size() % 4 == 0 && sweeps >= 1 && sweeps < kMostSweeps,
+                  "multigrid: schedule must have 4 sweeps + 4 numbers for 1 to 15 sweeps");
   std::span<float> free(static_cast<float*>(workspace.data_ptr()), static_cast<size_t>(workspace.numel()));
   const auto take = [&free](int64_t count) {
     float* start = free.data();
@@ -28,9 +31,9 @@ Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps
   };
   Hierarchy hierarchy{.levels = {},
                       .storage = {},
-                      .sweeps = sweeps,
+                      .schedules = schedules_of(schedule),
                       .symmetric = symmetric,
-                      .around_solid = around_solid && !symmetric,
+                      .around_solid = around_solid,
                       .scratch = {}};
   for (size_t l = 0; l < extents.size() / 3; ++l) {
     const LevelTensors level{tensors.axes[l], tensors.maps[l], tensors.diagonals[l], tensors.z_couplings[l],

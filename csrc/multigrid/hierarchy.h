@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "multigrid/schedule.h"
 #include "multigrid/tensors.h"
 
 namespace fastsciml::multigrid {
@@ -19,14 +20,11 @@ struct LevelStorage {
 struct Hierarchy {
   std::vector<Level> levels;          // finest first, a single cell last
   std::vector<LevelStorage> storage;  // of each level
-  int64_t sweeps;
+  Schedules schedules;
   bool symmetric;     // B is self-adjoint in the inner product weighted by volumes: sweeps after the coarse correction
                       // take the colours in the opposite order, and restriction is the adjoint of interpolation
-  bool around_solid;  // corrections are interpolated around cells without an unknown (guess.h), which are solid;
-                      // a symmetric cycle does without
+  bool around_solid;  // corrections are interpolated around cells without an unknown (guess.h), which are solid
   std::span<float> scratch;  // the rest of the workspace
-
-  bool conducts() const { return levels.front().face_x != nullptr; }
 };
 
 // Floats that the levels keep.
@@ -41,7 +39,7 @@ struct HierarchyTensors {
   const Tensors& faces;
 };
 
-Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, int64_t sweeps, bool symmetric, bool around_solid,
-                       const HierarchyTensors& tensors, const Tensor& workspace);
+Hierarchy hierarchy_of(const Ints& extents, const Ints& periodic, const Numbers& schedule, bool symmetric,
+                       bool around_solid, const HierarchyTensors& tensors, const Tensor& workspace);
 
 }  // namespace fastsciml::multigrid

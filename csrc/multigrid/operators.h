@@ -7,12 +7,12 @@ namespace fastsciml::multigrid {
 
 // out = the result of so many V-cycles for A z = rhs from a zero guess.
 //   rhs, out [nx, ny, 2 half] float32, rows in halves (level.h)
-void multigrid_v_cycle(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void multigrid_v_cycle(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                        bool around_solid, int64_t cycles, Tensors axes, Tensors maps, Tensors diagonals,
                        Tensors z_couplings, Tensors faces, Tensor workspace);
 
 // out = the result of full multigrid; arguments as above.
-void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                     bool around_solid, Tensors axes, Tensors maps, Tensors diagonals, Tensors z_couplings,
                     Tensors faces, Tensor workspace);
 

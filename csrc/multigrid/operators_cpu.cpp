@@ -27,11 +27,12 @@ float uniform_coupling(const Level& level) {
 }
 
 // The workspace is large enough for torch's present number of threads.
-Hierarchy cpu_hierarchy(const Ints& extents, const Ints& periodic, int64_t sweeps, bool symmetric, bool around_solid,
-                        const HierarchyTensors& tensors, const Tensor& workspace) {
-  STD_TORCH_CHECK(workspace.numel() >= multigrid_workspace(extents, periodic, sweeps, core::thread_count()),
-                  "multigrid: the workspace was made for fewer threads");
-  Hierarchy hierarchy = hierarchy_of(extents, periodic, sweeps, symmetric, around_solid, tensors, workspace);
+Hierarchy cpu_hierarchy(const Ints& extents, const Ints& periodic, const Numbers& schedule, bool symmetric,
+                        bool around_solid, const HierarchyTensors& tensors, const Tensor& workspace) {
+  STD_TORCH_CHECK(
+      workspace.numel() >= multigrid_workspace(extents, periodic, sweeps_of(schedule), core::thread_count()),
+      "multigrid: the workspace was made for fewer threads");
+  Hierarchy hierarchy = hierarchy_of(extents, periodic, schedule, symmetric, around_solid, tensors, workspace);
   for (Level& level : hierarchy.levels) level.uniform_z = uniform_coupling(level);
   return hierarchy;
 }
@@ -48,18 +49,18 @@ int64_t multigrid_workspace(Ints extents, Ints periodic, int64_t sweeps, int64_t
   return storage_floats(extents, periodic) + scratch;
 }
 
-void multigrid_v_cycle(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void multigrid_v_cycle(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                        bool around_solid, int64_t cycles, Tensors axes, Tensors maps, Tensors diagonals,
                        Tensors z_couplings, Tensors faces, Tensor workspace) {
-  const Hierarchy hierarchy = cpu_hierarchy(extents, periodic, sweeps, symmetric, around_solid,
+  const Hierarchy hierarchy = cpu_hierarchy(extents, periodic, schedule, symmetric, around_solid,
                                             {axes, maps, diagonals, z_couplings, faces}, workspace);
   v_cycles(hierarchy, cycles, static_cast<const float*>(rhs.data_ptr()), static_cast<float*>(out.data_ptr()));
 }
 
-void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, int64_t sweeps, bool symmetric,
+void full_multigrid(Tensor rhs, Tensor out, Ints extents, Ints periodic, Numbers schedule, bool symmetric,
                     bool around_solid, Tensors axes, Tensors maps, Tensors diagonals, Tensors z_couplings,
                     Tensors faces, Tensor workspace) {
-  const Hierarchy hierarchy = cpu_hierarchy(extents, periodic, sweeps, symmetric, around_solid,
+  const Hierarchy hierarchy = cpu_hierarchy(extents, periodic, schedule, symmetric, around_solid,
                                             {axes, maps, diagonals, z_couplings, faces}, workspace);
   full_cycle(hierarchy, static_cast<const float*>(rhs.data_ptr()), static_cast<float*>(out.data_ptr()));
 }

@@ -130,13 +130,28 @@ struct RestrictCells {
   }
 };
 
-// f_coarse = P* r, the adjoint of linear interpolation (transfers.h), gathered: the cells of a coarse one and of its
-// neighbours. Fills the padding with zeros, too.
+// r = G r, the share of interpolation around solid in its adjoint (transfers.h).   moves 8 bytes per cell
+struct WeighCells {
+  static constexpr const char* kName = "multigrid weigh";
+  Field r;
+
+  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.level.cells(); }
+  FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
+  FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned item, Nothing) const {
+    const Cell c = cell_numbered(on.level, item);
+    const Shares shares = shares_at(on.level, on.coarse, 1.0f, true, c, [](const Cell&) { return 0.0f; });
+    if (shares.open != shares.all) r[c.at] *= shares.open > 0.0f ? shares.all / shares.open : 0.0f;
+  }
+};
+
+// f_coarse = weight P* r, the adjoint of linear interpolation (transfers.h), gathered: the cells of a coarse one and of
+// its neighbours. Fills the padding with zeros, too.
 //   moves 4 + 4/8 bytes per cell
 struct AdjointCells {
   static constexpr const char* kName = "multigrid adjoint";
   ConstField r;
   Field f_coarse;
+  float weight;
 
   FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.floats(); }
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
@@ -147,14 +162,14 @@ struct AdjointCells {
     if (to.k >= coarse.z.extent) return;
     float sum = 0.0f;
     for_each_child(level.x, to.i, [&](int i) {
-      const float weight_x = weight(level.x, coarse.x, i, to.i);
+      const float weight_x = weight_of(level.x, coarse.x, i, to.i);
       if (weight_x == 0.0f) return;
       for_each_child(level.y, to.j, [&](int j) {
-        const float weight_xy = weight_x * weight(level.y, coarse.y, j, to.j);
+        const float weight_xy = weight_x * weight_of(level.y, coarse.y, j, to.j);
         if (weight_xy != 0.0f) sum += weight_xy * along_z(on, i, j, to.k);
       });
     });
-    f_coarse[item] = sum;
+    f_coarse[item] = weight * sum;
   }
 
  private:
@@ -177,7 +192,7 @@ struct AdjointCells {
     });
   }
   // What the residual of cell i counts for coarse cell I; the share is one of the parent's width.
-  FASTSCIML_HOST_DEVICE static float weight(const Axis& fine, const Axis& coarse, int i, int I) {
+  FASTSCIML_HOST_DEVICE static float weight_of(const Axis& fine, const Axis& coarse, int i, int I) {
     const int parent = fine.parent[i], beyond = fine.beyond[i];
     float sum = parent == I ? fine.own[i] : 0.0f;
     if (beyond == I && fine.next[i] != 0.0f) sum += fine.next[i] * coarse.weight[parent] / coarse.weight[beyond];

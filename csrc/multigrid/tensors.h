@@ -24,6 +24,7 @@ namespace fastsciml::multigrid {
 using torch::stable::Tensor;
 using Tensors = std::vector<Tensor>;
 using Ints = std::vector<int64_t>;
+using Numbers = std::vector<double>;
 
 struct LevelTensors {
   const Tensor& axes;

@@ -1,16 +1,21 @@
 // The steps that are not fused, on the CPU, plane by plane; formulae in transfers.h.
 
+#include <algorithm>
 #include <vector>
 
 #include "core/parallel.h"
+#include "multigrid/guess.h"
 #include "multigrid/rows.h"
 #include "multigrid/transfers.h"
 
 namespace fastsciml::multigrid {
 namespace {
 
-// One thread's rows: a padded one, or a sum of rows and a row in the order of k (with its ghost cells).
-int64_t share_floats(const Level& level) { return PaddedRow::stride(level) + 4 * level.stride() + 4 * kRowUnit; }
+// One thread's rows: a padded one, or a sum of rows and a row in the order of k (with its ghost cells), or those of a
+// guess.
+int64_t share_floats(const Level& level) {
+  return std::max(PaddedRow::stride(level) + 4 * level.stride() + 4 * kRowUnit, GuessRows::scratch_floats(level));
+}
 
 // body(plane, scratch) for planes 0 .. planes - 1.
 template <class Body>
@@ -128,7 +133,14 @@ void residual(const Level& level, const float* f, const float* v, float* r, std:
   });
 }
 
-void restrict_by_adjoint(const Level& level, const Level& coarse, const float* r, float* f_coarse,
+void weigh_around_solid(const Level& level, const Level& coarse, float* r, std::span<float> scratch) {
+  for_each_plane(level, level.x.extent, scratch, [&](int64_t i, float* rows) {
+    const GuessRows around(level, coarse, {.e = r, .around_solid = true}, rows);
+    for (int64_t j = 0; j < level.y.extent; ++j) around.weigh(i, j, r + level.row(i, j));
+  });
+}
+
+void restrict_by_adjoint(const Level& level, const Level& coarse, float weight, const float* r, float* f_coarse,
                          std::span<float> scratch) {
   const AdjointAxis x(level.x, coarse.x), y(level.y, coarse.y);
   for_each_plane(level, coarse.x.extent, scratch, [&](int64_t i_coarse, float* sum) {
@@ -136,7 +148,7 @@ void restrict_by_adjoint(const Level& level, const Level& coarse, const float* r
       std::fill_n(sum, level.stride(), 0.0f);
       for (const auto& [i, weight_x] : x.of(i_coarse)) {
         for (const auto& [j, weight_y] : y.of(j_coarse)) {
-          add_row(sum, weight_x * weight_y, r + level.row(i, j), level.stride());
+          add_row(sum, weight * weight_x * weight_y, r + level.row(i, j), level.stride());
         }
       }
       adjoint_row(level, coarse, f_coarse + coarse.row(i_coarse, j_coarse), sum, sum + level.stride());

@@ -13,6 +13,7 @@ from fastsciml.solvers.grid import make_grid, parse_spacing
 from fastsciml.solvers.hierarchy import box_hierarchy, medium_hierarchy
 from fastsciml.solvers.medium import Medium, UniformMedium
 from fastsciml.solvers.nullspace import find_null_space
+from fastsciml.solvers.schedule import Schedule, mirrored
 
 MIXED = [("neumann", "dirichlet"), "dirichlet", "neumann"]
 CASES = [
@@ -198,6 +199,30 @@ def test_a_symmetric_cycle_is_self_adjoint(shape, boundary, spacing, masked, dev
     remaining = x - multigrid_v_cycle_definition(level.apply(x) * fluid, hierarchy)
     energy = lambda v: float((volumes * v * level.apply(v)).sum())  # noqa: E731
     assert energy(remaining) < 0.1**2 * energy(x)
+
+
+@pytest.mark.parametrize("masked", [None, "ball", "coefficient"])
+@pytest.mark.parametrize("shape", [(12, 9, 14), (34, 32, 36)], ids=str)
+def test_a_schedule_of_its_own(shape, masked, device):
+    """Learned factors take the place of the built-in ones, and a symmetric cycle stays so, past unmerged cells, too."""
+    hierarchy, fluid = hierarchy_of(shape, MIXED, 1.0, masked, alpha=0.1)
+    learned = mirrored([0.9, 1.1], 1.4, [0.7, 1.2, 1.0], 0.8)
+    hierarchy = replace(hierarchy, symmetric=True, learned=learned)
+    x, y = torch.randn(2, *shape, dtype=torch.float64) * fluid
+    reference = multigrid_v_cycle_definition(x, hierarchy)
+    out = cycle(hierarchy, x, device=device).double()
+    torch.testing.assert_close(out, reference, rtol=0, atol=1e-5 * float(reference.abs().max()))
+    assert not torch.allclose(out, cycle(replace(hierarchy, learned=None), x, device=device).double(), rtol=0.01)
+    asymmetry = (out * y).sum() - (x * cycle(hierarchy, y, device=device).double()).sum()
+    assert abs(asymmetry) < 1e-5 * (out * x).sum()
+
+
+def test_refuses_a_schedule_of_another_length():
+    hierarchy, _ = hierarchy_of((5, 6, 7), MIXED, 1.0, False)
+    rhs, out = torch.zeros(2, *hierarchy.padded_shape)
+    few = Schedule(hierarchy.schedule.finest, hierarchy.schedule.finest)
+    with pytest.raises(RuntimeError, match="schedule must have"):
+        multigrid_v_cycle(rhs, out, replace(hierarchy, learned=few), torch.zeros(multigrid_workspace(hierarchy)))
 
 
 def test_is_linear():

@@ -39,7 +39,7 @@ def _fake(
     out: Tensor,
     extents: list[int],
     periodic: list[int],
-    sweeps: int,
+    schedule: list[float],
     symmetric: bool,
     around_solid: bool,
     axes: list[Tensor],

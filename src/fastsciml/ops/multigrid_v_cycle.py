@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tensor, cycles: int = 1) -> None:
     """Out = the result of so many V-cycles for A z = rhs from a zero guess; with one, out = B rhs.
 
-    Red-black Gauss-Seidel sweeps before and after the coarse correction (csrc/multigrid/schedule.h), averaging
+    Red-black Gauss-Seidel sweeps before and after the coarse correction (solvers/schedule.py), averaging
     restriction, linear prolongation; on a CPU every level in two fused passes over memory (csrc/multigrid/passes.h), on
     CUDA in steps that are a launch each (csrc/multigrid/row_steps.cuh).
 
     A symmetric hierarchy's B is self-adjoint in the inner product weighted by the cells' volumes: sweeps after the
-    correction mirror those before it, and restriction is the adjoint of prolongation. Not so where a periodic axis has
-    an odd extent on some level, which sweeps take in an order of their own where it closes. It costs two more passes.
+    correction mirror those before it, and restriction is the adjoint of prolongation, around solid, too. Not so where a
+    periodic axis has an odd extent on some level, which sweeps take in an order of their own where it closes. It costs
+    two more passes.
 
     Args:
         rhs: float32 [nx, ny, 2 half], rows in halves (`split_rows`).
@@ -46,7 +48,9 @@ def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace:
 def multigrid_workspace(hierarchy: Hierarchy) -> int:
     """Floats of workspace a V-cycle needs with torch's present number of threads."""
     h = hierarchy
-    size: int = torch.ops.fastsciml.multigrid_workspace(h.extents, h.periodic, h.sweeps, torch.get_num_threads())
+    size: int = torch.ops.fastsciml.multigrid_workspace(
+        h.extents, h.periodic, h.schedule.sweeps, torch.get_num_threads()
+    )
     return size
 
 
@@ -62,7 +66,7 @@ def check_arrays(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Tens
 
 def hierarchy_arguments(h: Hierarchy) -> tuple[tuple[object, ...], tuple[list[Tensor], ...]]:
     """A hierarchy as the cycles' operators take it: what holds for all of it, and its levels."""
-    first = (h.extents, h.periodic, h.sweeps, h.symmetric, h.around_solid)
+    first = (h.extents, h.periodic, h.schedule.numbers, h.symmetric, h.around_solid)
     return first, (h.axes, h.maps, h.diagonals, h.z_couplings, h.faces)
 
 
@@ -72,7 +76,7 @@ def _fake(
     out: Tensor,
     extents: list[int],
     periodic: list[int],
-    sweeps: int,
+    schedule: list[float],
     symmetric: bool,
     around_solid: bool,
     cycles: int,
@@ -87,7 +91,7 @@ def _fake(
 
 
 def multigrid_v_cycle_definition(rhs: Tensor, hierarchy: Hierarchy, cycles: int = 1) -> Tensor:
-    """The V-cycles in plain PyTorch, in rhs's dtype; rhs and the result are [nx, ny, nz], not split."""
+    """The V-cycles in plain PyTorch, in rhs's dtype; rhs and the result are [*batch, nx, ny, nz], not split."""
     z = v_cycle_from(hierarchy, 0, None, rhs)
     for _ in range(cycles - 1):
         z = v_cycle_from(hierarchy, 0, z, rhs)
@@ -99,18 +103,23 @@ def v_cycle_from(h: Hierarchy, l: int, v: Tensor | None, f: Tensor) -> Tensor:
     level = h.level(l, f.dtype)
     if l + 1 == len(h.levels):
         return level.inverse_diagonal * f
-    before, after, correction = schedule(h, l)
-    v = _smooth(level, f, v, level.colours, before)
+    schedule = h.schedule.on(l)
+    v = _smooth(level, f, v, level.colours, schedule.before)
     residual = f - level.apply(v)
-    e = v_cycle_from(h, l + 1, None, _restrict_by_adjoint(h, l, residual) if h.symmetric else level.restrict(residual))
-    v = v + prolong(h, l, e, correction)
-    return _smooth(level, f, v, level.colours[:: -1 if h.symmetric else 1], after)
+    if h.symmetric:
+        e = v_cycle_from(h, l + 1, None, schedule.correction * _restrict_by_adjoint(h, l, residual))
+        v = v + prolong(h, l, e)
+    else:
+        e = v_cycle_from(h, l + 1, None, level.restrict(residual))
+        v = v + prolong(h, l, e, schedule.correction)
+    return _smooth(level, f, v, level.colours[:: -1 if h.symmetric else 1], schedule.after)
 
 
 def prolong(h: Hierarchy, l: int, e: Tensor, weight: float = 1.0) -> Tensor:
     """A correction of level l + 1 on level l, times `weight`; csrc/multigrid/guess.h tells where that counts less."""
-    around = h.around_solid and not h.symmetric
-    fine = h.level(l, e.dtype).prolong(e, h.level(l + 1, e.dtype).inverse_diagonal > 0 if around else None)
+    fine = h.level(l, e.dtype).prolong(e, h.level(l + 1, e.dtype).inverse_diagonal > 0 if h.around_solid else None)
+    if weight == 1.0:
+        return fine
     x, y, z = (torch.as_tensor(1 + (weight - 1) * _excess(move), dtype=e.dtype) / weight for move in h.transfers[l])
     return weight * x[:, None, None] * y[:, None] * z * fine
 
@@ -129,33 +138,21 @@ def _excess(move: Transfer) -> npt.NDArray[np.float64]:
 def _restrict_by_adjoint(h: Hierarchy, l: int, r: Tensor) -> Tensor:
     """P* r, the adjoint of `prolong` in the inner product weighted by the cells' volumes."""
     level = h.level(l, r.dtype)
+    if h.around_solid:
+        r = r * level.around(h.level(l + 1, r.dtype).inverse_diagonal > 0)
     fine, coarse = (
         torch.from_numpy(np.einsum("i,j,k->ijk", *(axis.widths for axis in h.levels[m]))).to(r) for m in (l, l + 1)
     )
     weighted = r * (level.inverse_diagonal > 0) * fine
-    return torch.einsum("ijk,iI,jJ,kK->IJK", weighted, *level.prolongation) / coarse
+    return torch.einsum("...ijk,iI,jJ,kK->...IJK", weighted, *level.prolongation) / coarse
 
 
-def schedule(h: Hierarchy, l: int) -> tuple[list[float], list[float], float]:
-    """The relaxation of level l's sweeps before and after the coarse correction, as multiples of the level's, and what
-    the correction is multiplied by; csrc/multigrid/schedule.h tells why.
-    """
-    if h.sweeps == 2 and not h.symmetric and h.faces[0].numel():
-        if l == 0:
-            return [1.065, 0.992], [0.966, 0.833], 1.035
-        return [1.137, 0.89, 0.89], [0.951, 0.951, 0.806], 1.0
-    if h.sweeps == 2 and not h.symmetric:
-        if l == 0:
-            return [1.178, 0.984], [0.945, 0.891], 1.017
-        return [1.61, 1.305, 0.83], [0.9, 0.787, 0.748], 1.0
-    plain = [1.0] * (h.sweeps + (l > 0))
-    return plain, plain, 1.0
-
-
-def relaxation_by(level: LevelDefinition, factor: float) -> float:
+def relaxation_by(level: LevelDefinition, factor: float | Tensor) -> float | Tensor:
     """A sweep's relaxation, chosen so that relaxation / d is exact in float32 where d is that of the cell in the
-    middle; csrc/multigrid/smoother.h tells why.
+    middle; csrc/multigrid/relaxation.h tells why. A factor that is being learned is taken as it is.
     """
+    if isinstance(factor, Tensor):
+        return factor * level.relaxation
     nx, ny, nz = level.diagonal.shape
     d = np.float32(level.diagonal[nx // 2, ny // 2, nz // 4 * 2].item())
     if not d > 0:
@@ -167,7 +164,7 @@ def relaxation_by(level: LevelDefinition, factor: float) -> float:
 
 
 def _smooth(
-    level: LevelDefinition, f: Tensor, v: Tensor | None, colours: list[list[Tensor]], factors: list[float]
+    level: LevelDefinition, f: Tensor, v: Tensor | None, colours: list[list[Tensor]], factors: Sequence[float | Tensor]
 ) -> Tensor:
     for factor in factors:
         relaxation = relaxation_by(level, factor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from fastsciml.solvers.geometry import LevelGeometry, Transfers, float32, level_
 from fastsciml.solvers.grid import Grid
 from fastsciml.solvers.level import LevelDefinition
 from fastsciml.solvers.medium import Medium, UniformMedium
+from fastsciml.solvers.schedule import Schedule, built_in_schedule
 
 # Sweeps before and after the coarse correction. Measured: with two, the optimum of the over-relaxation is flat, and the
 # red-first order on both sides converges better than the symmetric one.
@@ -27,7 +28,9 @@ BOX_ROWS_KEPT = 64
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Every level's operator and transfers; csrc/multigrid/tensors.h documents the layouts."""
+    """Every level's operator and transfers; csrc/multigrid/tensors.h documents the layouts. `learned` takes the place
+    of the built-in schedule.
+    """
 
     grid: Grid
     levels: list[Axes]
@@ -40,6 +43,15 @@ class Hierarchy:
     sweeps: int = SWEEPS
     symmetric: bool = False
     around_solid: bool = False
+    learned: Schedule | None = None
+    _definitions: dict[tuple[int, torch.dtype], LevelDefinition] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    @property
+    def schedule(self) -> Schedule:
+        """How its cycles sweep."""
+        return self.learned or built_in_schedule(self.sweeps, self.symmetric, self.faces[0].numel() > 0)
 
     @property
     def padded_shape(self) -> tuple[int, int, int]:
@@ -74,7 +86,9 @@ class Hierarchy:
 
     def level(self, l: int, dtype: torch.dtype) -> LevelDefinition:
         """Level l as plain arrays without padding, for definitions and tests."""
-        return LevelDefinition.unpacked(self, l, dtype)
+        if (l, dtype) not in self._definitions:
+            self._definitions[l, dtype] = LevelDefinition.unpacked(self, l, dtype)
+        return self._definitions[l, dtype]
 
 
 def box_hierarchy(grid: Grid, alpha: float = 0.0, symmetric: bool = False) -> Hierarchy:

@@ -65,12 +65,12 @@ class LevelDefinition:
         """A v."""
         result = self.diagonal * v
         for a in range(3):
-            result = result - self.lower[a] * v.roll(1, a) - self.upper[a] * v.roll(-1, a)
+            result = result - self.lower[a] * v.roll(1, a - 3) - self.upper[a] * v.roll(-1, a - 3)
         return result
 
     def restrict(self, r: Tensor) -> Tensor:
         """The mean over each coarse cell; solid cells have no residual."""
-        return torch.einsum("ijk,Ii,Jj,Kk->IJK", r * (self.inverse_diagonal > 0), *self.restriction)
+        return torch.einsum("...ijk,Ii,Jj,Kk->...IJK", r * (self.inverse_diagonal > 0), *self.restriction)
 
     def prolong(self, e: Tensor, unknown: Tensor | None = None) -> Tensor:
         """Linear interpolation; solid cells stay 0. Given where there is a coarse unknown, it takes the weights of the
@@ -78,13 +78,17 @@ class LevelDefinition:
         """
         fine = self._interpolate(e)
         if unknown is not None:
-            ones = torch.ones_like(e)
-            share = self._interpolate(ones * unknown)
-            fine = torch.where(share > 0, fine * self._interpolate(ones) / share, 0)
+            fine = fine * self.around(unknown)
         return fine * (self.inverse_diagonal > 0)
 
+    def around(self, unknown: Tensor) -> Tensor:
+        """[nx, ny, nz], what interpolation around solid multiplies by: 1 away from coarse cells without an unknown."""
+        ones = torch.ones(unknown.shape, dtype=self.diagonal.dtype)
+        share = self._interpolate(ones * unknown)
+        return torch.where(share > 0, self._interpolate(ones) / share, 0)
+
     def _interpolate(self, e: Tensor) -> Tensor:
-        return torch.einsum("IJK,iI,jJ,kK->ijk", e, *self.prolongation)
+        return torch.einsum("...IJK,iI,jJ,kK->...ijk", e, *self.prolongation)
 
 
 def _colours(axes: tuple[Axis, Axis, Axis]) -> list[list[Tensor]]:
