@@ -63,7 +63,7 @@ def _kernels(n: int, settings: Settings, bandwidth: float) -> tuple[Figures, Fig
     rhs = split_rows(f)
     z, p, r = (rhs.clone() for _ in range(3))
     workspace = torch.zeros(multigrid_workspace(hierarchy), device=device)
-    lengths = torch.tensor([0.5, 0.0], dtype=torch.float64, device=device)
+    lengths = torch.tensor([0.5], dtype=torch.float64, device=device)
     arguments = (a.couplings, a.periodic, a.faces, a.coefficient, a.alpha)
 
     def cycles(number: int) -> Any:
@@ -73,8 +73,8 @@ def _kernels(n: int, settings: Settings, bandwidth: float) -> tuple[Figures, Fig
         "V-cycle from zero": cycles(1),
         "two V-cycles": cycles(2),
         "split rows": lambda: split_rows(f, 1.0, out=rhs),
-        "line search": lambda: conjugate_line_search(z, p, r, hierarchy),
-        "step": lambda: conjugate_direction_update(u, z, None, r, f, *arguments, lengths, 1.0),
+        "line search": lambda: conjugate_line_search(z, [p], r, hierarchy),
+        "step": lambda: conjugate_direction_update(u, z, [], r, f, *arguments, lengths, 1.0),
         "residual norm": lambda: poisson_residual_norm(u, f, *arguments),
     }
     for run in runs.values():

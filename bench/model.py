@@ -227,13 +227,13 @@ def _count(n: int, counter: Counter, tell: Tell) -> Counts:
     workspace = aligned(torch.zeros(multigrid_workspace(hierarchy)))
     tell(f"counting two V-cycles at {n}^3")
     both = counter.launches(lambda: multigrid_v_cycle(rhs, z, hierarchy, workspace, cycles=2))
-    lengths = torch.tensor([0.5, 0.0], dtype=torch.float64)
+    lengths = torch.tensor([0.5], dtype=torch.float64)
     arguments = (a.couplings, a.periodic, a.faces, a.coefficient, a.alpha)
     tell("counting the other kernels")
     others = {
         "split rows": counter.launches(lambda: split_rows(f, 1.0, out=rhs)),
-        "line search": counter.launches(lambda: conjugate_line_search(z, p, r, hierarchy)),
-        "step": counter.launches(lambda: conjugate_direction_update(u, z, None, r, f, *arguments, lengths, 1.0)),
+        "line search": counter.launches(lambda: conjugate_line_search(z, [p], r, hierarchy)),
+        "step": counter.launches(lambda: conjugate_direction_update(u, z, [], r, f, *arguments, lengths, 1.0)),
         "residual norm": counter.launches(lambda: poisson_residual_norm(u, f, *arguments)),
     }
     half = len(both) // 2

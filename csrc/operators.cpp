@@ -81,12 +81,19 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
 
   // One iteration of flexible conjugate gradients: its inner products, then its update
   library.def(
-      "conjugate_line_search(Tensor z, Tensor p, Tensor r, int[] extents, int[] periodic, Tensor axes, "
+      "conjugate_line_search(Tensor z, Tensor[] directions, Tensor r, int[] extents, int[] periodic, Tensor axes, "
       "Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces) -> Tensor");
   library.def(
-      "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor? p, Tensor(c!) r, Tensor f, Tensor couplings, "
+      "conjugate_direction_step(Tensor(a!) u, Tensor(b!) z, Tensor[] directions, Tensor(c!) r, Tensor f, Tensor "
+      "couplings, "
       "int[] periodic, Tensor? faces, Tensor[] coefficient, Tensor? alpha, Tensor lengths, float scale, "
       "bool from_zero) -> Tensor");
+
+  // The same two for any operator, whose images of directions are kept
+  library.def("direction_products(Tensor q, Tensor aq, Tensor r, Tensor[] directions, Tensor[] images) -> Tensor");
+  library.def(
+      "direction_update(Tensor(a!) x, Tensor(b!) r, Tensor(c!) q, Tensor(d!) aq, Tensor[] directions, Tensor[] images, "
+      "Tensor lengths) -> Tensor");
 
   // EvoNorm with group statistics, (y, statistics); its gradient, (dx, gradients of bias, weight and v)
   library.def(
@@ -170,6 +177,8 @@ STABLE_TORCH_LIBRARY_IMPL(fastsciml, CPU, library) {
   library.impl("subtract_region_means", TORCH_BOX(&fastsciml::medium::subtract_region_means));
   library.impl("conjugate_line_search", TORCH_BOX(&fastsciml::directions::conjugate_line_search));
   library.impl("conjugate_direction_step", TORCH_BOX(&fastsciml::directions::conjugate_direction_step));
+  library.impl("direction_products", TORCH_BOX(&fastsciml::directions::direction_products));
+  library.impl("direction_update", TORCH_BOX(&fastsciml::directions::direction_update));
   library.impl("evonorm_s", TORCH_BOX(&fastsciml::evonorm::evonorm_s));
   library.impl("evonorm_s_backward", TORCH_BOX(&fastsciml::evonorm::evonorm_s_backward));
   library.impl("evonorm_b_local", TORCH_BOX(&fastsciml::evonorm::evonorm_b_local));

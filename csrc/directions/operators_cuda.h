@@ -5,12 +5,12 @@
 
 namespace fastsciml::directions {
 
-Tensor conjugate_line_search_cuda(Tensor z, Tensor p, Tensor r, Ints extents, Ints periodic, Tensor axes, Tensor maps,
-                                  Tensor diagonals, Tensor z_couplings, Tensor faces);
+Tensor conjugate_line_search_cuda(Tensor z, std::vector<Tensor> directions, Tensor r, Ints extents, Ints periodic,
+                                  Tensor axes, Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces);
 
-// Without p, beta counts as 0, whatever it is.
-Tensor conjugate_direction_step_cuda(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                     Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                     std::optional<Tensor> alpha, Tensor lengths, double scale, bool from_zero);
+Tensor conjugate_direction_step_cuda(Tensor u, Tensor z, std::vector<Tensor> directions, Tensor r, Tensor f,
+                                     Tensor couplings, Ints periodic, std::optional<Tensor> faces,
+                                     std::vector<Tensor> coefficient, std::optional<Tensor> alpha, Tensor lengths,
+                                     double scale, bool from_zero);
 
 }  // namespace fastsciml::directions

@@ -7,6 +7,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/cache.h"
@@ -24,13 +25,14 @@ template <class T>
 struct Step {
   poisson::Grid<T> grid;
   int64_t half;
-  T* u;              // [nx, ny, nz]
-  const T* f;        // [nx, ny, nz]
-  float* direction;  // z, then z + beta p [nx, ny, 2 half]
-  const float* p;    // [nx, ny, 2 half], not read where beta is 0
-  float* r;          // [nx, ny, 2 half]
+  T* u;                                         // [nx, ny, nz]
+  const T* f;                                   // [nx, ny, nz]
+  float* direction;                             // z, then z + sum beta p [nx, ny, 2 half]
+  size_t count;                                 // of the directions whose beta is not 0
+  std::array<const float*, kMostDirections> p;  // [nx, ny, 2 half] each
+  std::array<float, kMostDirections> betas;
+  float* r;  // [nx, ny, 2 half]
   T length;
-  float beta;
   T scale;
   bool from_zero;  // u counts as 0, whatever is in it
 
@@ -41,8 +43,10 @@ struct Step {
     float* __restrict odd = even + half;
     core::prefetch_for_writing(uj + kRowsAhead * nz, nz);
     core::prefetch(even + kRowsAhead * 2 * half, 2 * half);
-    if (beta != 0.0f) {
-      const float* __restrict pj = p + (i * ny + j) * 2 * half;
+    // The row stays in the L1 cache.
+    for (size_t d = 0; d < count; ++d) {
+      const float* __restrict pj = p[d] + (i * ny + j) * 2 * half;
+      const float beta = betas[d];
       for (int64_t m = 0; m < 2 * half; ++m) even[m] += beta * pj[m];
     }
     if (from_zero) std::fill_n(uj, nz, T{0});
@@ -140,34 +144,41 @@ double run(const Step<T>& step, Features... features) {
 }
 
 template <class T>
-double step_of(Tensor& u, Tensor& z, const std::optional<Tensor>& p, Tensor& r, const Tensor& f,
+double step_of(Tensor& u, Tensor& z, const std::vector<Tensor>& directions, Tensor& r, const Tensor& f,
                const poisson::Operator& a, const double* lengths, double scale, bool from_zero) {
-  const Step<T> step{.grid = poisson::grid_of<T>(a, u.size(0), u.size(1), u.size(2)),
-                     .half = multigrid::half_of(u.size(2)),
-                     .u = core::mutable_data<T>(u),
-                     .f = core::data<T>(f),
-                     .direction = core::mutable_data<float>(z),
-                     .p = p ? core::data<float>(*p) : nullptr,
-                     .r = core::mutable_data<float>(r),
-                     .length = static_cast<T>(lengths[0]),
-                     .beta = static_cast<float>(lengths[1]),
-                     .scale = static_cast<T>(scale),
-                     .from_zero = from_zero};
+  Step<T> step{.grid = poisson::grid_of<T>(a, u.size(0), u.size(1), u.size(2)),
+               .half = multigrid::half_of(u.size(2)),
+               .u = core::mutable_data<T>(u),
+               .f = core::data<T>(f),
+               .direction = core::mutable_data<float>(z),
+               .count = 0,
+               .p = {},
+               .betas = {},
+               .r = core::mutable_data<float>(r),
+               .length = static_cast<T>(lengths[0]),
+               .scale = static_cast<T>(scale),
+               .from_zero = from_zero};
+  for (size_t d = 0; d < directions.size(); ++d) {
+    const auto beta = static_cast<float>(lengths[1 + d]);
+    if (beta == 0.0f) continue;
+    step.p[step.count] = core::data<float>(directions[d]);
+    step.betas[step.count++] = beta;
+  }
   return poisson::with_features(step.grid, [&](auto... features) { return run(step, features...); });
 }
 
 }  // namespace
 
-Tensor conjugate_direction_step(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                std::optional<Tensor> alpha, Tensor lengths, double scale, bool from_zero) {
+Tensor conjugate_direction_step(Tensor u, Tensor z, std::vector<Tensor> directions, Tensor r, Tensor f,
+                                Tensor couplings, Ints periodic, std::optional<Tensor> faces,
+                                std::vector<Tensor> coefficient, std::optional<Tensor> alpha, Tensor lengths,
+                                double scale, bool from_zero) {
   const poisson::Operator a{couplings, periodic, faces, coefficient, alpha};
-  check_step(u, z, p, r, f, a, lengths);
-  const auto* both = core::data<double>(lengths);
-  STD_TORCH_CHECK(p || both[1] == 0.0, "conjugate_direction_step: p is missing, and beta is not 0");
+  check_step(u, z, directions, r, f, a, lengths);
+  const auto* steps = core::data<double>(lengths);
   const bool is_double = u.scalar_type() == core::ScalarType::Double;
-  const double squared = is_double ? step_of<double>(u, z, p, r, f, a, both, scale, from_zero)
-                                   : step_of<float>(u, z, p, r, f, a, both, scale, from_zero);
+  const double squared = is_double ? step_of<double>(u, z, directions, r, f, a, steps, scale, from_zero)
+                                   : step_of<float>(u, z, directions, r, f, a, steps, scale, from_zero);
   Tensor norm = torch::stable::new_empty(u, {1}, core::ScalarType::Double);
   *core::mutable_data<double>(norm) = squared;
   return norm;

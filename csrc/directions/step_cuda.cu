@@ -9,17 +9,19 @@ namespace fastsciml::directions {
 namespace {
 
 template <class T>
-Tensor step(const Tensor& u, const Tensor& z, const std::optional<Tensor>& p, const Tensor& r, const Tensor& f,
+Tensor step(const Tensor& u, const Tensor& z, const std::vector<Tensor>& directions, const Tensor& r, const Tensor& f,
             const poisson::Operator& a, const Tensor& lengths, double scale, bool from_zero) {
   constexpr const char* op = "conjugate_direction_step";
-  const Update<T> update{.u = core::mutable_memory<T>(u),
-                         .z = core::mutable_memory<float>(z),
-                         .p = p ? core::memory<float>(*p) : core::Memory<const float>(nullptr),
-                         .lengths = core::memory<double>(lengths),
-                         .nz = u.size(2),
-                         .half = multigrid::half_of(u.size(2)),
-                         .cells = u.numel(),
-                         .from_zero = from_zero};
+  Update<T> update{.u = core::mutable_memory<T>(u),
+                   .z = core::mutable_memory<float>(z),
+                   .directions = {},
+                   .lengths = core::memory<double>(lengths),
+                   .count = static_cast<unsigned>(directions.size()),
+                   .nz = u.size(2),
+                   .half = multigrid::half_of(u.size(2)),
+                   .cells = u.numel(),
+                   .from_zero = from_zero};
+  for (size_t d = 0; d < directions.size(); ++d) update.directions[d] = core::memory<float>(directions[d]);
   core::launch(op, update_kernel<T>,
                core::Shape{.blocks = core::blocks_for(update.cells, kThreads), .threads = kThreads},
                core::current_stream(u), update);
@@ -30,14 +32,16 @@ Tensor step(const Tensor& u, const Tensor& z, const std::optional<Tensor>& p, co
 
 }  // namespace
 
-Tensor conjugate_direction_step_cuda(Tensor u, Tensor z, std::optional<Tensor> p, Tensor r, Tensor f, Tensor couplings,
-                                     Ints periodic, std::optional<Tensor> faces, std::vector<Tensor> coefficient,
-                                     std::optional<Tensor> alpha, Tensor lengths, double scale, bool from_zero) {
+Tensor conjugate_direction_step_cuda(Tensor u, Tensor z, std::vector<Tensor> directions, Tensor r, Tensor f,
+                                     Tensor couplings, Ints periodic, std::optional<Tensor> faces,
+                                     std::vector<Tensor> coefficient, std::optional<Tensor> alpha, Tensor lengths,
+                                     double scale, bool from_zero) {
   const poisson::Operator a{couplings, periodic, faces, coefficient, alpha};
   const core::OnDeviceOf guard(u);
-  check_step(u, z, p, r, f, a, lengths);
-  return u.scalar_type() == core::ScalarType::Double ? step<double>(u, z, p, r, f, a, lengths, scale, from_zero)
-                                                     : step<float>(u, z, p, r, f, a, lengths, scale, from_zero);
+  check_step(u, z, directions, r, f, a, lengths);
+  return u.scalar_type() == core::ScalarType::Double
+             ? step<double>(u, z, directions, r, f, a, lengths, scale, from_zero)
+             : step<float>(u, z, directions, r, f, a, lengths, scale, from_zero);
 }
 
 }  // namespace fastsciml::directions

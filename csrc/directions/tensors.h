@@ -15,19 +15,34 @@ inline void check_rows(const char* op, const char* name, const Tensor& rows, con
               "have the shape of rows in halves");
 }
 
-inline void check_line_search(const Tensor& z, const Tensor& p, const Tensor& r, const Ints& extents,
-                              const multigrid::LevelTensors& level) {
+inline void check_directions(const char* op, const std::vector<Tensor>& directions, const Tensor& like, int64_t nx,
+                             int64_t ny, int64_t nz) {
+  core::check(directions.size() <= kMostDirections, op, "directions", "be at most 8");
+  for (const Tensor& direction : directions) check_rows(op, "every direction", direction, like, nx, ny, nz);
+}
+
+// length, then the beta of every direction.
+inline void check_lengths(const char* op, const Tensor& lengths, const Tensor& like,
+                          const std::vector<Tensor>& directions) {
+  core::check_same_device(lengths, like, op, "lengths");
+  core::check_contiguous(lengths, core::ScalarType::Double, op, "lengths");
+  core::check(lengths.numel() == static_cast<int64_t>(1 + directions.size()), op, "lengths",
+              "have one entry more than there are directions");
+}
+
+inline void check_line_search(const Tensor& z, const std::vector<Tensor>& directions, const Tensor& r,
+                              const Ints& extents, const multigrid::LevelTensors& level) {
   constexpr const char* op = "conjugate_line_search";
   core::check(extents.size() >= 3, op, "extents", "have three entries per level");
   check_rows(op, "z", z, z, extents[0], extents[1], extents[2]);
-  check_rows(op, "p", p, z, extents[0], extents[1], extents[2]);
+  check_directions(op, directions, z, extents[0], extents[1], extents[2]);
   check_rows(op, "r", r, z, extents[0], extents[1], extents[2]);
   for (const Tensor* tensor : {&level.axes, &level.maps, &level.diagonals, &level.z_couplings, level.faces}) {
     core::check_same_device(*tensor, z, op, "the hierarchy");
   }
 }
 
-inline void check_step(const Tensor& u, const Tensor& z, const std::optional<Tensor>& p, const Tensor& r,
+inline void check_step(const Tensor& u, const Tensor& z, const std::vector<Tensor>& directions, const Tensor& r,
                        const Tensor& f, const poisson::Operator& a, const Tensor& lengths) {
   constexpr const char* op = "conjugate_direction_step";
   const auto type = u.scalar_type();
@@ -36,15 +51,13 @@ inline void check_step(const Tensor& u, const Tensor& z, const std::optional<Ten
   core::check_contiguous(u, type, op, "u");
   const int64_t nx = u.size(0), ny = u.size(1), nz = u.size(2);
   check_rows(op, "z", z, u, nx, ny, nz);
-  if (p) check_rows(op, "p", *p, u, nx, ny, nz);
+  check_directions(op, directions, u, nx, ny, nz);
   check_rows(op, "r", r, u, nx, ny, nz);
   core::check_same_device(f, u, op, "f");
   core::check_contiguous(f, type, op, "f");
   core::check_same_shape(u, f, op, "f");
   poisson::check_operator(op, u, nx, ny, nz, a);
-  core::check_same_device(lengths, u, op, "lengths");
-  core::check_contiguous(lengths, core::ScalarType::Double, op, "lengths");
-  core::check(lengths.numel() == 2, op, "lengths", "have two entries");
+  check_lengths(op, lengths, u, directions);
 }
 
 }  // namespace fastsciml::directions

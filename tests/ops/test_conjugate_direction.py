@@ -5,7 +5,11 @@ import torch
 from cuda_on_host import host_module
 
 from fastsciml.ops import conjugate_direction_step, conjugate_line_search, join_rows, poisson_apply, split_rows
-from fastsciml.ops.conjugate_direction import conjugate_direction_update, conjugate_line_search_definition
+from fastsciml.ops.conjugate_direction import (
+    conjugate_direction_step_definition,
+    conjugate_direction_update,
+    conjugate_line_search_definition,
+)
 from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.discretisation import Discretisation, Fill
 from fastsciml.solvers.grid import make_grid
@@ -13,7 +17,8 @@ from fastsciml.solvers.grid import make_grid
 SHAPES = [(1, 1, 1), (1, 1, 19), (7, 1, 16), (5, 6, 33)]
 LARGE = (40, 45, 40)  # worth two threads on the CPU
 BOUNDARIES = ["dirichlet", "periodic", [("neumann", "dirichlet"), "periodic", "neumann"]]
-FILLS = ["box", "solid", "fixed", "coefficient", "everything"]
+# Each with so many directions; above 3 the line search on CUDA is another kernel.
+FILLS = {"box": 1, "solid": 0, "fixed": 2, "coefficient": 8, "everything": 5}
 
 
 class Problem:
@@ -55,6 +60,9 @@ class Problem:
     def direction(self):
         return split_rows(self.field(torch.float32))
 
+    def directions(self, count):
+        return [self.direction() for _ in range(count)]
+
     def joined(self, rows):
         return join_rows(rows.cpu(), self.sample.grid.extents[2]).double()
 
@@ -69,8 +77,8 @@ class Problem:
         a = self.sample.operator.to(self.device)
         return a.couplings, a.periodic, a.faces, a.coefficient, a.alpha
 
-    def step(self, u, z, p, r, f, length, beta, scale, from_zero=False):
-        return conjugate_direction_step(u, z, p, r, f, *self.operator, length, beta, scale, from_zero)
+    def step(self, u, z, directions, r, f, length, betas, scale, from_zero=False):
+        return conjugate_direction_step(u, z, directions, r, f, *self.operator, length, betas, scale, from_zero)
 
 
 def spoil_padding(rows, extent):
@@ -88,23 +96,24 @@ def spoil_padding(rows, extent):
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_line_search_agrees_with_the_definition(shape, boundary, fill, stretched, device):
-    check_line_search(Problem(shape, boundary, fill, stretched=stretched, device=device))
+    check_line_search(Problem(shape, boundary, fill, stretched=stretched, device=device), FILLS[fill])
 
 
 @pytest.mark.parametrize("stretched", [False, True])
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
 def test_line_search_on_a_large_grid(boundary, fill, stretched, threads):
-    check_line_search(Problem(LARGE, boundary, fill, stretched=stretched))
+    check_line_search(Problem(LARGE, boundary, fill, stretched=stretched), FILLS[fill])
 
 
-def check_line_search(problem):
-    z, p, r = (problem.direction() for _ in range(3))
-    zs, ps, rs = (problem.joined(t) for t in (z, p, r))
-    products = conjugate_line_search(z, p, r, problem.hierarchy).cpu()
+def check_line_search(problem, count):
+    z, r, *directions = problem.directions(2 + count)
+    zs, rs, *ps = (problem.joined(t) for t in (z, r, *directions))
+    products = conjugate_line_search(z, directions, r, problem.hierarchy).cpu()
     az = problem.apply(zs)
     reference = conjugate_line_search_definition(zs, ps, rs, az, problem.volumes)
-    scale = torch.stack([zs.norm() * az.norm(), ps.norm() * az.norm(), rs.norm() * zs.norm(), rs.norm() * ps.norm()])
+    pairs = [(zs, az), (rs, zs), *((p, az) for p in ps), *((rs, p) for p in ps)]
+    scale = torch.stack([a.norm() * b.norm() for a, b in pairs])
     assert ((products - reference).abs() <= 1e-5 * scale).all()
 
 
@@ -113,33 +122,36 @@ def check_line_search(problem):
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_step_leaves_the_true_residual(shape, boundary, fill, dtype, device):
-    check_step(Problem(shape, boundary, fill, dtype, device=device), dtype)
+    check_step(Problem(shape, boundary, fill, dtype, device=device), dtype, FILLS[fill])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
 def test_step_on_a_large_grid(boundary, fill, dtype, threads):
-    check_step(Problem(LARGE, boundary, fill, dtype), dtype)
+    check_step(Problem(LARGE, boundary, fill, dtype), dtype, FILLS[fill])
 
 
-def check_step(problem, dtype):
+def check_step(problem, dtype, count):
     u, f = problem.field(dtype), problem.field(dtype)
-    z, p = problem.direction(), problem.direction()
-    length, beta, scale = 0.3, -0.2, 4.0
-    expected_p = z + beta * p
-    old_u = u.cpu().double().clone()
+    z, *directions = problem.directions(1 + count)
+    length, scale = 0.3, 4.0
+    betas = [(0.1 * d - 0.2) * (d != 3) for d in range(count)]
+    before = (u.cpu().double().clone(), problem.joined(z), [problem.joined(p) for p in directions], f.cpu().double())
+    expected_z = conjugate_direction_step_definition(*before, problem.apply, length, betas, scale)[1]
 
-    r = torch.full_like(p, torch.nan)
-    norm = problem.step(u, z, p, r, f, length, beta, scale)
-    torch.testing.assert_close(z, expected_p, rtol=1e-6, atol=1e-6)
-    new_u = old_u + length * problem.joined(z)
-    residual = f.double().cpu() - problem.apply(new_u)
-    size = 20 * float(new_u.norm() + f.norm() + 1e-30)
-    tolerance = (1e-6 if dtype == torch.float32 else 1e-14) * size
+    r = torch.full_like(z, torch.nan)
+    if count > 3:
+        directions[3].fill_(torch.nan)  # its beta is 0: nobody reads it
+    norm = problem.step(u, z, directions, r, f, length, betas, scale)
+    torch.testing.assert_close(problem.joined(z), expected_z, rtol=1e-6, atol=1e-6)
+    # From the z that was rounded to float32, so that a float64 u has no other rounding.
+    rounded = (before[0], problem.joined(z), [], before[3])
+    new_u, _, residual, size = conjugate_direction_step_definition(*rounded, problem.apply, length, [], 1.0)
+    tolerance = (1e-6 if dtype == torch.float32 else 1e-14) * 20 * float(new_u.norm() + f.norm() + 1e-30)
     assert float((u.double().cpu() - new_u).norm()) <= tolerance
-    assert float((problem.joined(r) / scale - residual).norm()) <= max(tolerance, 2e-7 * float(residual.norm()))
-    assert norm == pytest.approx(float(residual.norm()), rel=1e-12, abs=tolerance)
+    assert float((problem.joined(r) / scale - residual).norm()) <= max(tolerance, 2e-7 * float(size))
+    assert norm == pytest.approx(float(size), rel=1e-12, abs=tolerance)
     assert torch.equal(split_rows(problem.joined(r).float()), r.cpu())  # the padding is 0
 
 
@@ -150,7 +162,7 @@ def test_step_from_zero_reads_no_solution(shape, threads, device):
     zero, unset = torch.zeros_like(f), torch.full_like(f, torch.nan)
     residuals = [torch.empty_like(z) for _ in range(2)]
     norms = [
-        problem.step(u, z, None, r, f, 0.3, 0.0, 1.0, from_zero=u is unset)
+        problem.step(u, z, [], r, f, 0.3, [], 1.0, from_zero=u is unset)
         for u, r in zip((zero, unset), residuals, strict=True)
     ]
     assert torch.equal(zero, unset)
@@ -158,26 +170,26 @@ def test_step_from_zero_reads_no_solution(shape, threads, device):
     assert norms[0] == norms[1]
 
 
-def test_step_needs_an_old_direction_only_with_a_beta(device):
+def test_step_reads_an_old_direction_only_with_a_beta(device):
     problem = Problem((3, 4, 16), "dirichlet", "box", device=device)
     u, f = problem.field(torch.float64), problem.field(torch.float64)
     z = problem.direction()
     before, r = z.clone(), torch.full_like(z, torch.nan)
-    for p in (None, torch.full_like(z, torch.nan)):
-        problem.step(u, z, p, r, f, 1.0, 0.0, 1.0)
+    for directions in ([], [torch.full_like(z, torch.nan)]):
+        problem.step(u, z, directions, r, f, 1.0, [0.0] * len(directions), 1.0)
         assert torch.equal(z, before)
         assert r.isfinite().all()
-    with pytest.raises(ValueError, match="p is missing"):
-        problem.step(u, z, None, r, f, 1.0, 0.5, 1.0)
+    with pytest.raises(ValueError, match="one beta for every direction, got 1 betas for 0 directions"):
+        problem.step(u, z, [], r, f, 1.0, [0.5], 1.0)
 
 
 def test_step_of_lengths_that_the_host_has_not_read(device):
     problem = Problem((5, 6, 33), "dirichlet", "everything", device=device)
     f, p, z = problem.field(torch.float64), problem.direction(), problem.direction()
     told, read = [(torch.zeros_like(f), z.clone(), torch.empty_like(z)) for _ in range(2)]
-    norm = problem.step(told[0], told[1], p, told[2], f, 0.3, -0.2, 2.0)
+    norm = problem.step(told[0], told[1], [p], told[2], f, 0.3, [-0.2], 2.0)
     lengths = torch.tensor([0.3, -0.2], dtype=torch.float64, device=problem.device)
-    squared = conjugate_direction_update(read[0], read[1], p, read[2], f, *problem.operator, lengths, 2.0)
+    squared = conjugate_direction_update(read[0], read[1], [p], read[2], f, *problem.operator, lengths, 2.0)
     assert sqrt(float(squared)) == norm
     assert all(torch.equal(a, b) for a, b in zip(told, read, strict=True))
 
@@ -187,8 +199,8 @@ def test_cuda_reads_no_padding_and_leaves_the_directions_alone(device):
     problem = Problem((5, 6, 33), "periodic", "everything", device=device)
     u, f = problem.field(torch.float64), problem.field(torch.float64)
     z, p, r = (spoil_padding(problem.direction(), 33) for _ in range(3))
-    assert conjugate_line_search(z, p, r, problem.hierarchy).isfinite().all()
-    assert problem.step(u, z, p, r, f, 0.3, -0.2, 1.0) < 1e6
+    assert conjugate_line_search(z, [p], r, problem.hierarchy).isfinite().all()
+    assert problem.step(u, z, [p], r, f, 0.3, [-0.2], 1.0) < 1e6
     torch.testing.assert_close(z, spoil_padding(z, 33), equal_nan=True)
     assert r.isfinite().all()
 
@@ -196,15 +208,15 @@ def test_cuda_reads_no_padding_and_leaves_the_directions_alone(device):
 @pytest.mark.parametrize("device", ["cuda-host"], indirect=True)
 def test_cuda_gives_the_same_in_any_order_of_threads(device):
     problem = Problem((20, 17, 33), "dirichlet", "everything", device=device)
-    z, p, r = (problem.direction() for _ in range(3))
+    z, r, *directions = problem.directions(8)
     start, f = problem.field(torch.float64), problem.field(torch.float64)
     results = []
     try:
         for seed in range(3):
             host_module().set_order(seed)
             u, step, left = start.clone(), z.clone(), torch.empty_like(r)
-            products = conjugate_line_search(z, p, r, problem.hierarchy)
-            norm = problem.step(u, step, p, left, f, 0.3, -0.2, 1.0)
+            products = conjugate_line_search(z, directions, r, problem.hierarchy)
+            norm = problem.step(u, step, directions, left, f, 0.3, [-0.2] * 6, 1.0)
             results.append((products, u, step, left, torch.tensor(norm)))
     finally:
         host_module().set_order(0)
@@ -219,12 +231,13 @@ def test_opcheck(name):
     z, p, r = (problem.direction() for _ in range(3))
     if name == "line_search":
         op = torch.ops.fastsciml.conjugate_line_search.default
-        arguments = (z, p, r, h.extents, h.periodic, h.axes[0], h.maps[0], h.diagonals[0], h.z_couplings[0], h.faces[0])
+        of_level = (h.axes[0], h.maps[0], h.diagonals[0], h.z_couplings[0], h.faces[0])
+        arguments = (z, [p], r, h.extents, h.periodic, *of_level)
     else:
         op = torch.ops.fastsciml.conjugate_direction_step.default
         u, f = problem.field(torch.float64), problem.field(torch.float64)
         lengths = torch.tensor([0.1, 0.2], dtype=torch.float64)
-        arguments = (u, z, p, r, f, *problem.operator, lengths, 1.0, False)
+        arguments = (u, z, [p], r, f, *problem.operator, lengths, 1.0, False)
     torch.library.opcheck(op, arguments, test_utils=["test_schema", "test_faketensor"])
 
 
@@ -234,10 +247,13 @@ def test_opcheck(name):
         (dict(u=torch.zeros(3, 4, 5)[0]), "u must be a non-empty"),
         (dict(f=torch.zeros(3, 4, 5)), "f has the wrong dtype"),
         (dict(z=torch.zeros(3, 4, 5)), "z must have the shape of rows in halves"),
-        (dict(p=torch.zeros(3, 4, 16)), "p must have the shape of rows in halves"),
+        (dict(p=torch.zeros(3, 4, 16)), "every direction must have the shape of rows in halves"),
         (dict(r=torch.zeros(3, 4, 32, dtype=torch.float64)), "r has the wrong dtype"),
         (dict(lengths=torch.zeros(2)), "lengths has the wrong dtype"),
-        (dict(lengths=torch.zeros(3, dtype=torch.float64)), "lengths must have two"),
+        (
+            dict(lengths=torch.zeros(3, dtype=torch.float64)),
+            "lengths must have one entry more than there are directions",
+        ),
     ],
 )
 def test_step_refuses_what_does_not_fit(change, message, device):
@@ -247,13 +263,23 @@ def test_step_refuses_what_does_not_fit(change, message, device):
     given |= dict(f=problem.field(torch.float64), lengths=torch.zeros(2, dtype=torch.float64, device=problem.device))
     u, z, p, r, f, lengths = {**given, **moved}.values()
     with pytest.raises(RuntimeError, match=message):
-        conjugate_direction_update(u, z, p, r, f, *problem.operator, lengths, 1.0)
+        conjugate_direction_update(u, z, [p], r, f, *problem.operator, lengths, 1.0)
 
 
-@pytest.mark.parametrize("name", ["z", "p", "r"])
+@pytest.mark.parametrize("name", ["z", "direction", "r"])
 def test_line_search_refuses_what_does_not_fit(name, device):
     problem = Problem((3, 4, 5), "dirichlet", "box", device=device)
-    rows = dict(z=problem.direction(), p=problem.direction(), r=problem.direction())
+    rows = dict(z=problem.direction(), direction=problem.direction(), r=problem.direction())
     rows[name] = rows[name][..., :16].contiguous()
     with pytest.raises(RuntimeError, match=f"{name} must have the shape of rows in halves"):
-        conjugate_line_search(**rows, hierarchy=problem.hierarchy)
+        conjugate_line_search(rows["z"], [rows["direction"]], rows["r"], problem.hierarchy)
+
+
+def test_no_more_than_eight_directions(device):
+    problem = Problem((3, 4, 5), "dirichlet", "box", device=device)
+    z, r, *directions = problem.directions(11)
+    with pytest.raises(RuntimeError, match="conjugate_line_search: directions must be at most 8"):
+        conjugate_line_search(z, directions, r, problem.hierarchy)
+    u, f = problem.field(torch.float64), problem.field(torch.float64)
+    with pytest.raises(RuntimeError, match="conjugate_direction_step: directions must be at most 8"):
+        problem.step(u, z, directions, r, f, 1.0, [0.0] * 9, 1.0)

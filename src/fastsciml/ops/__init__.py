@@ -5,6 +5,7 @@ from fastsciml.ops.conjugate_direction import (
     conjugate_direction_update,
     conjugate_line_search,
 )
+from fastsciml.ops.direction_vectors import direction_products, direction_update
 from fastsciml.ops.evonorm_b import evonorm_b0, evonorm_b1, evonorm_b2
 from fastsciml.ops.evonorm_cuda import IMPLEMENTATIONS as _EVONORM
 from fastsciml.ops.evonorm_s import evonorm_s0, evonorm_s1, evonorm_s2
@@ -28,6 +29,8 @@ __all__ = [
     "conjugate_direction_step",
     "conjugate_direction_update",
     "conjugate_line_search",
+    "direction_products",
+    "direction_update",
     "evonorm_b0",
     "evonorm_b1",
     "evonorm_b2",

@@ -264,7 +264,7 @@ class Iteration:
     def _line_search(self, energy: float) -> Step | None:
         """The step that minimises the error's energy; None where the direction has none. `energy` is the last one's."""
         last = self.proposal if self.direction is None else self.direction
-        z_az, p_az, r_z, r_p = self._products(last)
+        z_az, r_z, p_az, r_p = self._products(last)
         beta = -p_az / energy if energy > 0 else 0.0
         conjugate = z_az + beta * p_az
         if beta and not conjugate > PARALLEL * z_az:
@@ -274,9 +274,9 @@ class Iteration:
         return Step((r_z + beta * r_p if beta else r_z) / conjugate / self._scale, beta, conjugate)
 
     def _products(self, last: Tensor) -> list[float]:
-        """<z, A z>, <p, A z>, <r, z>, <r, p>, weighted by volumes."""
+        """<z, A z>, <r, z>, <p, A z>, <r, p>, weighted by volumes."""
         if not (self.operator.coefficient or self.careful):
-            return [*conjugate_line_search(self.proposal, last, self.residual, self.hierarchy).tolist()]
+            return [*conjugate_line_search(self.proposal, [last], self.residual, self.hierarchy).tolist()]
         # Where couplings differ by a million, float32 loses the energy of the weak ones to the rounding of the strong:
         # differences first, in the caller's dtype.
         z, p, r = (
@@ -286,7 +286,7 @@ class Iteration:
         az = self.operator(z[None])[0]
         if self.volumes is not None:
             az, r = self.volumes * az, self.volumes * r
-        pairs = ((z, az), (p, az), (r, z), (r, p))
+        pairs = ((z, az), (r, z), (p, az), (r, p))
         return [*torch.stack([(a * b).sum(dtype=torch.float64) for a, b in pairs]).tolist()]
 
     def _take_back(self, step: Step, f: Tensor, u: Tensor, norm: float) -> float:
@@ -303,7 +303,7 @@ class Iteration:
         absolute = conjugate_direction_step(
             u,
             self.proposal,
-            self.direction,
+            [] if self.direction is None else [self.direction],
             self.residual,
             f,
             self.operator.couplings,
@@ -312,7 +312,7 @@ class Iteration:
             self.operator.coefficient,
             self.operator.alpha,
             step.length,
-            step.beta,
+            [] if self.direction is None else [step.beta],
             self._scale,
             self._from_zero,
         )

@@ -34,6 +34,8 @@ class StopReason(Enum):
     BREAKDOWN = (
         "stopped because a search direction had no positive energy: the problem is singular or the data overflow"
     )
+    INDEFINITE = "stopped because a search direction had no positive energy: A is not symmetric positive definite"
+    BAD_PROPOSAL = "stopped because a proposed direction was of no use: mend what proposes it"
     INTERRUPTED = "interrupted"
 
     def __str__(self) -> str:
