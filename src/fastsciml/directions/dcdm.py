@@ -87,7 +87,7 @@ class DCDM(nn.Module):
         fine = self._before(self.stem(_channels_last(residual)))
         pool = nn.functional.avg_pool3d if self.dims == 3 else nn.functional.avg_pool2d
         # With ceil_mode an odd extent's last window holds a single cell, and is divided by one.
-        coarse = pool(fine, 2, ceil_mode=True)
+        coarse = pool(fine, [min(2, extent) for extent in fine.shape[2:]], stride=2, ceil_mode=True)
         for pair in self.coarse:
             coarse = pair(coarse)
         values = fine + _upsampled(coarse, fine.shape[2:])

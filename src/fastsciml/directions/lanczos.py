@@ -62,6 +62,7 @@ def lanczos(
     path: Path,
     about: str = "",
     progress: Progress = lambda done, steps: None,
+    project: Apply = lambda x: x,
 ) -> LanczosBasis:
     """Make a basis, or go on with one that was interrupted, bit by bit as if it had not been.
 
@@ -72,6 +73,7 @@ def lanczos(
         path: of the vectors' `.npy` file, in a folder that exists.
         about: what A and `start` are, as text; files of others are refused.
         progress: called as progress(done, steps).
+        project: onto the space that all vectors are to be in; it keeps rounding out of A's null space.
 
     Raises:
         ValueError: a number or the start does not fit, or the files are of another basis.
@@ -88,7 +90,7 @@ def lanczos(
         array.rows[0] = start / norm
     while not array.finished:
         j = len(alphas)
-        alpha, beta, w = _step(apply, array.rows, j, betas[-1] if j else 0.0)
+        alpha, beta, w = _step(apply, project, array.rows, j, betas[-1] if j else 0.0)
         alphas.append(alpha)
         size = max(map(abs, (*alphas, *betas)))
         over = j + 1 == steps or beta <= BREAKDOWN * size
@@ -96,14 +98,15 @@ def lanczos(
             betas.append(beta)
             array.rows[j + 1] = w / np.float32(beta)
         if over or (j + 1) % COMMIT_EVERY == 0:
-            array.commit(j + 1, {"alphas": torch.tensor(alphas).double(), "betas": torch.tensor(betas).double()})
+            held = {"alphas": alphas, "betas": betas}
+            array.commit(j + 1, {name: torch.tensor(of, dtype=torch.float64) for name, of in held.items()})
             progress(j + 1, steps)
         if over:
             array.finish()
     return LanczosBasis(array.rows[: len(alphas)], np.array(alphas), np.array(betas))
 
 
-def _step(apply: Apply, rows: Rows, j: int, beta_before: float) -> tuple[float, float, Rows]:
+def _step(apply: Apply, project: Apply, rows: Rows, j: int, beta_before: float) -> tuple[float, float, Rows]:
     """alpha_j, beta_j, and beta_j q_(j+1)."""
     q = rows[j]
     w = apply(np.array(q))
@@ -114,6 +117,7 @@ def _step(apply: Apply, rows: Rows, j: int, beta_before: float) -> tuple[float, 
     basis = rows[: j + 1]
     for _ in range(TIMES_ORTHOGONALISED):
         w = w - (basis @ w) @ basis
+    w = project(w)
     return alpha, float(np.linalg.norm(w.astype(np.float64))), w
 
 

@@ -14,9 +14,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from fastsciml.checkpoint import differences
-from fastsciml.directions.networks import network_named
 from fastsciml.directions.settings import Settings
-from fastsciml.directions.training import Record, Trainer, read_training
+from fastsciml.directions.training import Record, Trainer, first_network, read_training
 from fastsciml.directions.training_data import Tell, training_data
 from fastsciml.directions.weights import save_direction
 from fastsciml.files import replacing
@@ -56,10 +55,9 @@ class Run:
             raise ValueError(f"{folder} holds a run already: --resume goes on with it")
         if there:
             self._check_same()
-        # Refused before data are made.
-        network_named(settings.network, settings.dims, settings.changes, settings.seed)
+        network = first_network(settings)  # refused before data are made
         folder.mkdir(parents=True, exist_ok=True)
-        self.trainer = Trainer(settings, training_data(settings, data or folder / DATA, tell), device)
+        self.trainer = Trainer(settings, training_data(settings, data or folder / DATA, tell), device, network)
         if there:
             self.trainer.load(self.checkpoint)
 

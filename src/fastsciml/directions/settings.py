@@ -24,6 +24,8 @@ class Settings:
     Attributes:
         network: a name of `networks.NETWORKS`.
         changes: the network's arguments that differ from that.
+        start: weights to begin with, of the same network on any grid: a file or name as `load_direction` takes it.
+            None: random ones.
         problem: a name of `problems.PROBLEMS`.
         size: cells along each axis.
         dims: axes of the grid.
@@ -46,6 +48,7 @@ class Settings:
 
     network: str = "dcdm-64"
     changes: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
     problem: str = "plume"
     size: int = 32
     dims: int = 3

@@ -43,6 +43,9 @@ def train(
             "--set", metavar="NAME=VALUE", help="Another argument of the network, as JSON has it. Repeatable."
         ),
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Weights to begin with, of the same network on any grid.")
+    ] = DEFAULT.start,
     problem: Problem = DEFAULT.problem,
     size: Size = DEFAULT.size,
     dims: Dims = DEFAULT.dims,
@@ -79,6 +82,7 @@ def train(
             settings = Settings(
                 network=network,
                 changes=named_arguments(others or ()),
+                start=start,
                 problem=problem,
                 size=size,
                 dims=dims,

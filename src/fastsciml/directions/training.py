@@ -31,6 +31,7 @@ from fastsciml.directions.networks import network_named
 from fastsciml.directions.proposals import Proposal, proposal_of
 from fastsciml.directions.settings import Settings
 from fastsciml.directions.training_data import Geometry, solver_of
+from fastsciml.directions.weights import start_from
 from fastsciml.seeds import mixed_seed
 
 SAVE_EVERY = 60.0  # seconds
@@ -83,8 +84,7 @@ class Trainer:
         network: nn.Module | None = None,
     ) -> None:
         self.settings, self.geometries, self.device = settings, geometries, torch.device(device)
-        made = network or network_named(settings.network, settings.dims, settings.changes, settings.seed)
-        self.network = made.to(self.device)
+        self.network = (network or first_network(settings)).to(self.device)
         on_cpu = self.device.type == "cpu"
         solvers = [
             geometry.solver if on_cpu else solver_of(settings, number, device=self.device)[0]
@@ -267,6 +267,18 @@ class Trainer:
         self._seen, self._stale, self.best_loss = progress["seen"], progress["stale"], progress["best_loss"]
         self.records = [Record(int(epoch), *numbers) for epoch, *numbers in progress["records"]]
         self._loss_sum = tensors["loss_sum"].to(self.device)
+
+
+def first_network(settings: Settings) -> nn.Module:
+    """The network as training begins with it, on the CPU.
+
+    Raises:
+        ValueError: its arguments do not fit, or the weights to start from are of another network.
+    """
+    network = network_named(settings.network, settings.dims, settings.changes, settings.seed)
+    if settings.start is not None:
+        start_from(network, settings.start)
+    return network
 
 
 def read_training(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -97,6 +97,7 @@ def _geometry(settings: Settings, folder: Path, number: int, tell: Tell) -> Geom
         folder / BASIS,
         about,
         lambda done, total: tell(f"Lanczos vectors{named}", done, total),
+        matrix.restrict_flat,
     )
     rows = right_hand_sides(
         basis,

@@ -85,6 +85,16 @@ def described_direction(path_or_name: str | Path) -> tuple[dict[str, Any], dict[
         raise ValueError(f"{path_or_name} does not tell what its network is: {error!r}") from error
 
 
+def start_from(network: nn.Module, path_or_name: str | Path) -> None:
+    """Take over the weights of a file or name, as `load_direction` takes it.
+
+    Raises:
+        ValueError: there is none, or it is of another network.
+    """
+    _, tensors = described_direction(path_or_name)
+    load_weights(network, tensors, Path(path_or_name))
+
+
 def shipped_names() -> list[str]:
     """The networks that come with the package."""
     folder = files("fastsciml").joinpath("weights")
