@@ -1,4 +1,4 @@
-"""The command line: `fastsciml solve`, `fastsciml icl`, `fastsciml mgno`, `fastsciml config`."""
+"""The command line: `fastsciml solve`, `fastsciml dcdm`, `fastsciml icl`, `fastsciml mgno`, `fastsciml config`."""
 
 from collections.abc import Mapping
 from importlib import metadata
@@ -13,6 +13,7 @@ from rich.console import Console
 
 import fastsciml
 
+from .directions.cli import app as dcdm
 from .exits import NOT_CONVERGED, fail, failing_in_one_sentence, notes_afterwards, refusing_bad_input
 from .files import replacing
 from .incontext.cli import app as icl
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dcdm, name="dcdm")
 app.add_typer(icl, name="icl")
 app.add_typer(mgno, name="mgno")
 

@@ -1,6 +1,8 @@
 """Options that the commands have in common."""
 
-from typing import Annotated
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -15,3 +17,17 @@ def _use(threads: int | None) -> int | None:
 
 
 Threads = Annotated[int | None, typer.Option(min=1, callback=_use, help="Threads. (default: as many as PyTorch takes)")]
+
+
+def named_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """What `--set NAME=VALUE` gave, values as JSON has them or as texts."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set must be NAME=VALUE, got {text!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -14,7 +12,7 @@ from rich.console import Console
 from fastsciml.devices import existing_device
 from fastsciml.exits import FAILED, INTERRUPTED, fail, failing_in_one_sentence, refusing_bad_input
 from fastsciml.interrupt import stopping_on_interrupt
-from fastsciml.operators.command_options import Device, Threads
+from fastsciml.operators.command_options import Device, Threads, named_arguments
 from fastsciml.operators.distributed import joined
 from fastsciml.operators.generate_command import telling_samples
 from fastsciml.operators.presets import PRESETS
@@ -99,7 +97,7 @@ def train(
         with refusing_bad_input():
             settings = RunSettings(
                 preset=preset,
-                changes={name: v for name, v in chosen.items() if v is not None} | _arguments(others or ()),
+                changes={name: v for name, v in chosen.items() if v is not None} | named_arguments(others or ()),
                 data=_text(data),
                 test_data=_text(test_data),
                 generate=generate,
@@ -174,19 +172,6 @@ def _report(run: Run) -> None:
     console.print(f"Mean relative error of {len(trainer.test)} test samples: {errors}; {pace}", soft_wrap=True)
     for name in (MODEL, CHECKPOINT, LOG, PICTURE, LOSS):
         console.print(f"Wrote {run.folder / name}", highlight=False, soft_wrap=True)
-
-
-def _arguments(texts: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set must be NAME=VALUE, got {text!r}")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _is_periodic(preset: str, boundary: str | None) -> bool:

@@ -1,0 +1,51 @@
+"""What a direction network proposes for one problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from fastsciml.directions.matrix import Matrix
+from fastsciml.solvers import PoissonSolver
+
+Proposal = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A network that looks at the problem: its mask, its boundary."""
+
+    def bound_to(self, solver: PoissonSolver) -> Proposal:
+        """The map for one problem, differentiable in the network's parameters."""
+
+
+def proposal_of(network: nn.Module, solver: PoissonSolver) -> Proposal:
+    """The map from residuals [batch, 1, *shape], each of norm 1, to proposals of the same shape.
+
+    A network that has `bound_to` gives it itself. Any other is used as it is, and its output is 0 where there is no
+    unknown.
+
+    Args:
+        network: a direction network.
+        solver: of the problem.
+
+    Raises:
+        ValueError: the solver is of a batch of problems, or A is not symmetric.
+    """
+    matrix = Matrix(solver)
+    if isinstance(network, Bindable):
+        return network.bound_to(solver)
+
+    def propose(residual: Tensor) -> Tensor:
+        return matrix.masked(cast(Tensor, network(residual)))
+
+    return propose
+
+
+def normalised(residual: Tensor) -> Tensor:
+    """Each of [batch, 1, *shape] divided by its norm; zeros stay zeros."""
+    norms = torch.linalg.vector_norm(residual, dim=tuple(range(1, residual.ndim)), keepdim=True)
+    return residual / torch.where(norms > 0, norms, 1)
