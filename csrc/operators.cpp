@@ -38,15 +38,12 @@ STABLE_TORCH_LIBRARY(fastsciml, library) {
   // Multigrid V-cycles and full multigrid for A out = rhs, and the floats of workspace they need
   library.def(
       "multigrid_v_cycle(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, float[] schedule, bool symmetric, "
-      "bool "
-      "around_solid, "
-      "int cycles, Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
+      "bool around_solid, int cycles, Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] "
+      "faces, "
       "Tensor(b!) workspace) -> ()");
   library.def(
       "full_multigrid(Tensor rhs, Tensor(a!) out, int[] extents, int[] periodic, float[] schedule, bool symmetric, "
-      "bool "
-      "around_solid, "
-      "Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
+      "bool around_solid, Tensor[] axes, Tensor[] maps, Tensor[] diagonals, Tensor[] z_couplings, Tensor[] faces, "
       "Tensor(b!) workspace) -> ()");
   library.def("multigrid_workspace(int[] extents, int[] periodic, int sweeps, int threads) -> int");
 

@@ -9,6 +9,7 @@ from fastsciml import (
 from fastsciml.config import package_version, show_config
 from fastsciml.solvers import (
     Dirichlet,
+    LearnedDirections,
     Neumann,
     NotConvergedWarning,
     PoissonResult,
@@ -22,6 +23,7 @@ __version__ = package_version()
 
 __all__ = [
     "Dirichlet",
+    "LearnedDirections",
     "Neumann",
     "NotConvergedWarning",
     "PoissonResult",

@@ -1,6 +1,7 @@
 """Learned search directions: networks, their data, their training."""
 
 from fastsciml.directions.dcdm import DCDM
+from fastsciml.directions.multigrid_direction import MultigridDirection
 from fastsciml.directions.problems import PROBLEMS, direction_problem
 from fastsciml.directions.proposals import proposal_of
 from fastsciml.directions.settings import Settings
@@ -11,6 +12,7 @@ from fastsciml.directions.weights import load_direction, save_direction
 __all__ = [
     "DCDM",
     "PROBLEMS",
+    "MultigridDirection",
     "Record",
     "Settings",
     "Trainer",

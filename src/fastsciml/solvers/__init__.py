@@ -2,6 +2,7 @@
 
 from fastsciml.solvers.boundary import Dirichlet, Neumann, Robin
 from fastsciml.solvers.conjugate_directions import DirectionsResult, conjugate_directions
+from fastsciml.solvers.learned import LearnedDirections
 from fastsciml.solvers.poisson import solve_poisson
 from fastsciml.solvers.poisson_solver import PoissonSolver
 from fastsciml.solvers.result import NotConvergedWarning, PoissonResult, RemovedMeanWarning, StopReason
@@ -9,6 +10,7 @@ from fastsciml.solvers.result import NotConvergedWarning, PoissonResult, Removed
 __all__ = [
     "DirectionsResult",
     "Dirichlet",
+    "LearnedDirections",
     "Neumann",
     "NotConvergedWarning",
     "PoissonResult",

@@ -104,7 +104,7 @@ def _geometry(axes: Axes, moves: Transfers) -> LevelGeometry:
         packed_axes=_pack_axes(axes, moves),
         transfer_maps=_transfer_maps(moves),
         couplings=float32(np.concatenate([c for axis in axes for c in axis.face_couplings()])),
-        z_couplings=_z_couplings(axes[2]),
+        z_couplings=z_couplings_of(axes[2]),
         parents=torch.from_numpy(np.concatenate([move.parent for move in moves])),
         shares=float32(np.concatenate([move.share for move in moves])),
     )
@@ -158,7 +158,7 @@ def _z_maps(move: Transfer) -> list[Indices]:
     return [fine.flatten().numpy(), coarse.flatten().numpy()]
 
 
-def _z_couplings(z: Axis) -> Tensor:
+def z_couplings_of(z: Axis) -> Tensor:
     """[2, 1, 2 half]: the coupling of a cell to its neighbour with the same index in the other half, which is the upper
     one for even cells, and to the other neighbour.
     """

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from math import ceil, isfinite, log, sqrt
 from time import perf_counter
 
@@ -90,6 +90,10 @@ class Work:
     steps: int = 0
     cycle_seconds: float = 0.0
     step_seconds: float = 0.0
+    learned: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Iteration:
@@ -122,15 +126,29 @@ class Iteration:
         give(self.residual, self.proposal, self.workspace, self.direction)
 
     @property
+    def arrays(self) -> list[Tensor]:
+        """Its work arrays."""
+        return [t for t in (self.residual, self.proposal, self.workspace, self.direction) if t is not None]
+
+    @property
+    def scale(self) -> float:
+        """The residual array is this times the residual."""
+        return self._scale
+
+    @property
     def bytes_moved(self) -> int:
-        """What the work so far must have moved: every array of a level read or written once per fused pass."""
+        """What the work so far must have moved."""
+        return self.bytes_of(self.work)
+
+    def bytes_of(self, work: Work) -> int:
+        """What some work must move: every array of a level read or written once per fused pass."""
         fields = self.residual.numel()
         cycle = 5 * 4 * sum(math.prod(axis.extent for axis in axes) for axes in self.hierarchy.levels)
         cycle += 2 * self.hierarchy.nbytes
         operator = [self.operator.faces, *(self.operator.coefficient or []), self.operator.alpha]
         step = sum(t.numel() * t.element_size() for t in operator if t is not None)
         step += fields * (8 + 3 * self.operator.couplings.element_size())
-        return self.work.cycles * cycle + self.work.steps * step
+        return work.cycles * cycle + work.steps * step
 
     def solve(
         self,

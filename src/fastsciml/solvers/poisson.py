@@ -12,6 +12,7 @@ from fastsciml.solvers.arrays import ArrayLike, Coefficient, to_tensor
 from fastsciml.solvers.boundary import BoundaryConditions
 from fastsciml.solvers.grid import Centering
 from fastsciml.solvers.iteration import Progress
+from fastsciml.solvers.learned import LearnedDirections
 from fastsciml.solvers.poisson_solver import PoissonSolver
 from fastsciml.solvers.result import ArrayT, PoissonResult
 from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Stopping
@@ -30,7 +31,7 @@ def solve_poisson(
     coefficient: Coefficient = 1.0,
     alpha: float | ArrayLike = 0.0,
     dims: int | None = None,
-    method: Method = "auto",
+    method: Method | LearnedDirections = "auto",
     tol: float = 1e-8,
     max_iterations: int | None = None,
     initial_guess: ArrayLike | None = None,
@@ -69,7 +70,9 @@ def solve_poisson(
         method: "multigrid": to the tolerance, with conjugate gradients where needed. "fft": a direct solve of
             boxes with uniform spacing and one medium. "auto": "fft" where it applies and its lengths suit it, else
             "multigrid". "fmg": one pass of full multigrid, whose error is about the discretisation's; tol only decides
-            about `converged`. "cg": conjugate gradients over the diagonal, for comparison.
+            about `converged`. "cg": conjugate gradients over the diagonal, for comparison. "learned": directions of a
+            trained V-cycle, which is a symmetric one, and of multigrid where those fail; another network's with
+            `LearnedDirections(network)`.
         tol: stop at ||b - A u|| <= tol ||b||, the true residual in rhs's dtype, where b is f with the values of the
             boundary and of fixed cells in it. float32 can rarely reach the default.
         max_iterations: per right-hand side; by default 200, and 20 times the longest axis for "cg".

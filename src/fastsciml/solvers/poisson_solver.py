@@ -33,9 +33,10 @@ from fastsciml.solvers.fills import Batch, places
 from fastsciml.solvers.grid import CENTERINGS, Centering, Grid, boundary_gaps, make_grid, parse_spacing
 from fastsciml.solvers.inverse import inverse
 from fastsciml.solvers.iteration import Iteration, Progress
+from fastsciml.solvers.learned import LearnedDirections, LearnedIteration
 from fastsciml.solvers.linear_operators import apply_operator, cycle_operator
 from fastsciml.solvers.result import ArrayT, PoissonResult
-from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Run, Stopping
+from fastsciml.solvers.run import Callback, Method, NullSpaceMode, Run, Solving, Stopping
 from fastsciml.solvers.system import COEFFICIENT_REACH, SPACING_REACH, power_of_two
 from fastsciml.solvers.traced import name_solver, solve_traced
 
@@ -71,7 +72,7 @@ class PoissonSolver:
         fixed: ArrayLike | None = None,
         coefficient: Coefficient = 1.0,
         alpha: float | ArrayLike = 0.0,
-        method: Method = "auto",
+        method: Method | LearnedDirections = "auto",
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -82,9 +83,11 @@ class PoissonSolver:
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
         if centering not in CENTERINGS:
             raise ValueError(f"centering must be one of {', '.join(CENTERINGS)}, got {centering!r}")
-        if method not in get_args(Method):
+        if not isinstance(method, LearnedDirections) and method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
-        self.dtype, self.device, self.centering, self.method = dtype, to_device(device), centering, method
+        self.learned = _learned(method, len(self.shape))
+        self.method: Method = "learned" if isinstance(method, LearnedDirections) else method
+        self.dtype, self.device, self.centering = dtype, to_device(device), centering
         self._name = name_solver(self)
         self.conditions = parse_conditions(boundary, len(self.shape))
         self._kinds = [(kind_of(lower), kind_of(upper)) for lower, upper in self.conditions]
@@ -101,7 +104,7 @@ class PoissonSolver:
         self._power = self._coefficient_unit - 2 * self._unit
         self._check_alpha()
         self._samples = self._make_samples()
-        self._works: list[Iteration | Direct | None] = [None] * len(self._samples)
+        self._works: list[Solving | None] = [None] * len(self._samples)
         self._transforms = self._find_transforms()
         if method == "fft" and self._transforms is None:
             raise ValueError(
@@ -186,13 +189,13 @@ class PoissonSolver:
             f"PoissonSolver {' x '.join(map(str, self.shape))}, {self.unknowns:,} unknowns, {self.centering}-centred"
         ]
         work = self._works[0]
-        if not isinstance(work, Iteration):
+        if work is None or isinstance(work, Direct):
             return f"{lines[0]}, by {self._method()}"
         hierarchy = work.hierarchy
         lines += [
             f"  level {l}: {' x '.join(str(axis.extent) for axis in axes)}" for l, axes in enumerate(hierarchy.levels)
         ]
-        scratch = 4 * sum(t.numel() for t in (work.residual, work.proposal, work.workspace))
+        scratch = 4 * sum(t.numel() for t in work.arrays)
         return "\n".join([*lines, f"  {hierarchy.nbytes:,} bytes of operators, {scratch:,} of work arrays"])
 
     def _solve(
@@ -243,10 +246,10 @@ class PoissonSolver:
             "fixed": self._fixed,
             "coefficient": 1.0 if self.coefficient is None else self.coefficient,
             "alpha": 0.0 if self.alpha is None else self.alpha,
-            "method": self.method,
+            "method": self.learned or self.method,
         }
 
-    def _work(self, sample: int) -> Iteration | Direct:
+    def _work(self, sample: int) -> Solving:
         """What solves a sample, made at the first use."""
         made = self._works[sample]
         if made is None:
@@ -254,6 +257,8 @@ class PoissonSolver:
             if self._method() == "fft":
                 assert self._transforms is not None
                 made = Direct(of, self._transforms, [float(h) * 2.0**-self._unit for h in self.spacing])
+            elif self.learned is not None:
+                made = LearnedIteration(self.learned, self, sample)
             else:
                 hierarchy, placed = of.hierarchy().to(self.device), of.placed
                 made = Iteration(hierarchy, placed.operator, placed.volumes, diagonal=self.method == "cg")
@@ -372,3 +377,15 @@ class PoissonSolver:
         if len(self._samples) > 1:
             raise ValueError("a linear operator is one sample's: give masks and coefficients without a batch")
         return self._samples[0]
+
+
+def _learned(method: Method | LearnedDirections, dims: int) -> LearnedDirections | None:
+    """How directions are learned, where they are."""
+    if isinstance(method, LearnedDirections) or method != "learned":
+        return method if isinstance(method, LearnedDirections) else None
+    # Networks are built on solvers.
+    from fastsciml.directions.weights import load_direction
+
+    if dims == 1:
+        raise ValueError('method="learned" has weights for 2 and 3 dimensions: give LearnedDirections(network)')
+    return LearnedDirections(load_direction(f"multigrid-{dims}d", dims=dims), memory=1)

@@ -77,13 +77,14 @@ class PoissonResult(Generic[ArrayT]):
         residuals: float64 [iterations + 1, *batch], ||b - A u|| / ||b||, first entry before the first iteration; NaN
             after a right-hand side of a batch had stopped.
         reason: why the solve ended (of the first right-hand side that did not converge, if one did not).
-        method: "multigrid", "fmg", "cg" or "fft", what "auto" chose.
+        method: "multigrid", "fmg", "cg", "fft" or "learned", what "auto" chose.
         seconds: by phase.
         cycles: V-cycles of all right-hand sides ("fft": direct solves; "cg": 0). An iteration may take several.
         bytes_moved: an estimate: what the kernels that ran had to move to and from memory at least.
         removed_mean: what `nullspace="project"` took from the right-hand side, the largest in magnitude; 0 if
             nothing.
         unknowns: cells that hold one, all right-hand sides together.
+        learned: how many of all iterations took a learned direction ("learned"); the others were multigrid's.
     """
 
     solution: ArrayT
@@ -97,12 +98,14 @@ class PoissonResult(Generic[ArrayT]):
     bytes_moved: int
     removed_mean: float
     unknowns: int
+    learned: int = 0
 
     def __str__(self) -> str:
         residuals = np.asarray(self.residuals)
         last = float(np.nanmax(residuals[-1])) if residuals.size else float("nan")
+        learned = f" ({self.learned} of learned directions)" if self.method == "learned" else ""
         return (
-            f"{self.unknowns:,} unknowns, {self.method}, {int(self.iterations)} iterations, "
+            f"{self.unknowns:,} unknowns, {self.method}, {int(self.iterations)} iterations{learned}, "
             f"true relative residual {last:.2e}, {self.seconds.total:.3f} s ({self.seconds.setup:.3f} s set-up): "
             f"{self.reason}"
         )

@@ -20,6 +20,7 @@ from fastsciml.progress import ResidualBar
 from fastsciml.solvers.direct import Direct
 from fastsciml.solvers.discretisation import Placed
 from fastsciml.solvers.iteration import Iteration, Progress, Watch
+from fastsciml.solvers.learned import LearnedIteration
 from fastsciml.solvers.result import (
     ArrayT,
     NotConvergedWarning,
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from fastsciml.solvers.poisson_solver import PoissonSolver
 
 NullSpaceMode = Literal["project", "raise"]
-Method = Literal["auto", "multigrid", "fmg", "cg", "fft"]
+Method = Literal["auto", "multigrid", "fmg", "cg", "fft", "learned"]
 # Called with the iteration, the true relative residual, and the iterate, which the next iteration overwrites.
 Callback = Callable[[int, float, Tensor], object]
 History = tuple[list[float], StopReason]
+# What solves a sample.
+Solving = Iteration | Direct | LearnedIteration
 
 MAX_ITERATIONS = 200
 # Plain conjugate gradients: times the longest axis.
@@ -89,7 +92,7 @@ class Run:
         self.means: list[tuple[float, bool]] = []
         self.histories: list[History] = []
         self.seconds = Seconds(0.0, 0.0)
-        self.bytes_moved = self.cycles = 0
+        self.bytes_moved = self.cycles = self.learned = 0
         # The solution, where it is at hand already and only its gradient is wanted.
         self.known: Tensor | None = None
         self.batch: tuple[int, ...] = ()
@@ -132,10 +135,10 @@ class Run:
         end = perf_counter()
         give(*[s.b for s, sample in zip(systems, samples, strict=True) if s.b.data_ptr() != sample.data_ptr()])
         spent = [np.subtract(_cost(work), cost) for work, cost in zip(works, before, strict=True)]
-        cycles, in_cycles, in_steps, moved = np.sum(spent, axis=0) if spent else (0, 0.0, 0.0, 0)
+        cycles, in_cycles, in_steps, moved, learned = np.sum(spent, axis=0) if spent else (0, 0.0, 0.0, 0, 0)
         self.seconds = Seconds(middle - self.start, end - middle, float(in_cycles), float(in_steps))
         self.cycles = int(cycles)
-        self.bytes_moved = int(moved)
+        self.bytes_moved, self.learned = int(moved), int(learned)
         return solution.reshape(b.shape)
 
     def energy(self, v: Tensor, u: Tensor, parameters: list[Tensor]) -> Tensor:
@@ -166,6 +169,7 @@ class Run:
             bytes_moved=self.bytes_moved,
             removed_mean=max((mean for mean, _ in self.means), key=abs, default=0.0),
             unknowns=self.solver.unknowns * len(self.histories) // len(self.solver._samples),
+            learned=self.learned,
         )
 
     def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
@@ -202,7 +206,7 @@ class Run:
         return u
 
     def _improve(
-        self, of: Placed, work: Iteration | Direct, system: System, u: Tensor, from_zero: bool, watch: Watch
+        self, of: Placed, work: Solving, system: System, u: Tensor, from_zero: bool, watch: Watch
     ) -> tuple[Tensor, list[float], StopReason]:
         tol, limit = self.stopping.tol, self.stopping.limit(self.method, self.solver.shape)
         if self.method == "fmg" and isinstance(work, Iteration) and not self.is_adjoint:
@@ -243,8 +247,9 @@ class Run:
         return lambda iteration, residual: None
 
 
-def _cost(work: Iteration | Direct) -> tuple[int, float, float, int]:
-    return work.work.cycles, work.work.cycle_seconds, work.work.step_seconds, work.bytes_moved
+def _cost(work: Solving) -> tuple[int, float, float, int, int]:
+    w = work.work
+    return w.cycles, w.cycle_seconds, w.step_seconds, work.bytes_moved, w.learned
 
 
 def _multiply(u: Tensor, exponent: int) -> None:
