@@ -57,7 +57,7 @@ def test_network_learns_what_can_be_learned(data):
     of = settings(rate=3e-2)
     t = Trainer(of, training_data(of, data), network=Damped())
     t.run()
-    assert abs(float(t.network.omega)) > 0.1
+    assert abs(t.network.omega.item()) > 0.1
     assert t.records[-1].validation_loss < t.records[0].validation_loss
 
 
