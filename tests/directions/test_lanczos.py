@@ -99,6 +99,18 @@ def test_other_matrix_or_number_is_refused(tmp_path):
         basis_of(a, 0 * start, 4, tmp_path)
 
 
+@pytest.mark.parametrize("steps", [4, 9], ids=["all-steps", "breakdown"])
+def test_run_killed_before_the_last_renaming_is_finished(tmp_path, steps):
+    a = np.diag([1.0, 1, 2, 2, 3, 3, 4, 4, 5])
+    basis = basis_of(a, np.ones(9), steps, tmp_path)
+    vectors = np.array(basis.vectors)
+    (tmp_path / "basis.npy").rename(tmp_path / "basis.npy.partial")
+    again = basis_of(a, np.ones(9), steps, tmp_path)
+    np.testing.assert_array_equal(again.vectors, vectors)
+    np.testing.assert_array_equal(again.alphas, basis.alphas)
+    assert (tmp_path / "basis.npy").exists()
+
+
 def test_broken_file_is_refused(tmp_path):
     a = np.diag(np.arange(1.0, 10))
     basis_of(a, np.ones(9), 4, tmp_path)

@@ -35,7 +35,6 @@ def test_they_are_normalised_combinations_of_ritz_vectors(tmp_path, basis):
 
 
 def test_low_share_is_the_published_one_for_the_published_size():
-    assert (abs(coefficients(0, 0, 10_000)).reshape(2, -1) > 9).mean(1)[0] > 0.3
     plain = np.random.default_rng([0, 0]).standard_normal(10_000)
     np.testing.assert_array_equal(coefficients(0, 0, 10_000) / plain > 8, np.arange(10_000) < 5_500)
 

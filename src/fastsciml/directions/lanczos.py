@@ -88,6 +88,8 @@ def lanczos(
     alphas, betas = (_numbers(array, name) for name in ("alphas", "betas"))
     if not array.done:
         array.rows[0] = start / norm
+    if len(betas) < len(alphas) and not array.finished:
+        array.finish()  # the last vector had no next one
     while not array.finished:
         j = len(alphas)
         alpha, beta, w = _step(apply, project, array.rows, j, betas[-1] if j else 0.0)

@@ -28,7 +28,7 @@ def draw_run(trainer: Trainer) -> Figure:
     geometry = trainer.geometries[0]
     rhs = geometry.to_validate(0, 1)
     with torch.no_grad():
-        direction = trainer.propose(0)(rhs.to(trainer.device)).float().cpu()
+        direction = trainer.proposals[0](rhs.to(trainer.device)).float().cpu()
     truth = geometry.solver.solve(rhs[0, 0], tol=TOLERANCE).solution
     matrix = Matrix(geometry.solver)
     fields = {"right-hand side": rhs[0, 0], "network's direction": direction[0, 0], "true solution": truth}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, cast, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from fastsciml.directions.matrix import Matrix
@@ -19,7 +18,7 @@ class Bindable(Protocol):
     """A network that looks at the problem: its mask, its boundary."""
 
     def bound_to(self, solver: PoissonSolver) -> Proposal:
-        """The map for one problem, differentiable in the network's parameters."""
+        """The map for one problem, as the parameters are when it is called, and differentiable in them."""
 
 
 def proposal_of(network: nn.Module, solver: PoissonSolver) -> Proposal:
@@ -43,9 +42,3 @@ def proposal_of(network: nn.Module, solver: PoissonSolver) -> Proposal:
         return matrix.masked(cast(Tensor, network(residual)))
 
     return propose
-
-
-def normalised(residual: Tensor) -> Tensor:
-    """Each of [batch, 1, *shape] divided by its norm; zeros stay zeros."""
-    norms = torch.linalg.vector_norm(residual, dim=tuple(range(1, residual.ndim)), keepdim=True)
-    return residual / torch.where(norms > 0, norms, 1)

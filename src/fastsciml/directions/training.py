@@ -67,6 +67,7 @@ class Trainer:
 
     Attributes:
         network: on `device`.
+        proposals: the network's map for each geometry.
         epoch: how many have been finished.
         records: what has been logged.
         best: the weights with the lowest validation loss, by name.
@@ -90,7 +91,8 @@ class Trainer:
             geometry.solver if on_cpu else solver_of(settings, number, device=self.device)[0]
             for number, geometry in enumerate(geometries)
         ]
-        self._solvers, self._matrices = solvers, [Matrix(solver) for solver in solvers]
+        self._matrices = [Matrix(solver) for solver in solvers]
+        self.proposals: list[Proposal] = [proposal_of(self.network, solver) for solver in solvers]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.rate, fused=not on_cpu)
         self.steps_per_epoch = len(self._batches(0))
         self.epoch, self._batch, self.seconds = 0, 0, 0.0
@@ -154,10 +156,6 @@ class Trainer:
             if checkpoint is not None:
                 self.save(checkpoint)
 
-    def propose(self, geometry: int) -> Proposal:
-        """The network's map for one geometry."""
-        return proposal_of(self.network, self._solvers[geometry])
-
     def load_best(self) -> None:
         """Put the best weights into the network."""
         self.network.load_state_dict(self.best)
@@ -185,7 +183,7 @@ class Trainer:
     def _loss(self, number: int, rhs: Tensor) -> Tensor:
         rhs = rhs.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp == "bfloat16"):
-            direction = self.propose(number)(rhs)
+            direction = self.proposals[number](rhs)
         return direction_loss(direction.to(rhs.dtype), rhs, self._matrices[number])
 
     def _rate(self) -> float:
