@@ -54,9 +54,9 @@ FASTSCIML_HOST_DEVICE void smooth(const Run& run, const LevelPair& on, const flo
   }
 }
 
-// out = guess
+// out = guess. Not inlined: in the tail some of its registers would spill.
 template <class Run>
-FASTSCIML_HOST_DEVICE void load(const Run& run, const LevelPair& on, const DeviceGuess& guess, Field out) {
+FASTSCIML_HOST_DEVICE __noinline__ void load(const Run& run, const LevelPair& on, const DeviceGuess& guess, Field out) {
   merges_in_pairs(on.level) ? run.rows(on, LoadRows{guess, out}) : run.cells(on, LoadCells{guess, out});
 }
 
@@ -77,15 +77,14 @@ FASTSCIML_HOST_DEVICE void restrict_means(const Run& run, const LevelPair& on, C
 template <class Run>
 FASTSCIML_HOST_DEVICE void restrict_symmetrically(const Run& run, const LevelPair& on, float weight, bool around_solid,
                                                   ConstField f, ConstField v, Field residual, Field f_coarse) {
-  if (on.level.z.closes_oddly()) {
-    run.cells(on, ResidualCells{f, v, residual});
+  if (around_solid || on.level.z.closes_oddly()) {
+    run.cells(on, ResidualCells{f, v, residual, weight, around_solid});
   } else if (on.level.face_x != nullptr) {
-    run.rows(on, ResidualRows<true>{f, v, residual});
+    run.rows(on, ResidualRows<true>{f, v, residual, weight});
   } else {
-    run.rows(on, ResidualRows<false>{f, v, residual});
+    run.rows(on, ResidualRows<false>{f, v, residual, weight});
   }
-  if (around_solid) run.cells(on, WeighCells{residual});
-  run.cells(on, AdjointCells{residual, f_coarse, weight});
+  run.cells(on, AdjointCells{residual, f_coarse});
 }
 
 // smoothed = S (guess, f), f_coarse = R (f - A smoothed). `free` is what the way up will write.

@@ -85,13 +85,14 @@ struct RelaxRows {
   }
 };
 
-// r = f - A v. Not for a z axis that closes oddly.
+// r = weight (f - A v). Not for a z axis that closes oddly.
 //   moves 12 bytes per cell
 template <bool kWeighted>
 struct ResidualRows {
   static constexpr const char* kName = "multigrid residual";
   ConstField f, v;
   Field r;
+  float weight;
 
   FASTSCIML_HOST_DEVICE Reach reach(const LevelPair& on) const {
     return reach_of(on.level, fours_with_cells(on.level));
@@ -102,7 +103,10 @@ struct ResidualRows {
 #pragma unroll 1
     for (int which = 0; which < 2; ++which) {
       const unsigned at = row.at + which * fours_of_half(on.level) + four;
-      store_four(r, at, residual_of<kWeighted>(on.level, f, v, row, which, four));
+      Four residual = residual_of<kWeighted>(on.level, f, v, row, which, four);
+#pragma unroll
+      for (int n = 0; n < 4; ++n) residual.at[n] *= weight;
+      store_four(r, at, residual);
     }
   }
 };

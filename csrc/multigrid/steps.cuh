@@ -72,17 +72,25 @@ FASTSCIML_HOST_DEVICE inline Cell cell_numbered(const Level& level, unsigned ite
                  static_cast<int>(item % nz));
 }
 
-// r = f - A v.   moves 12 bytes per cell
+// r = weight G (f - A v), where G is 1, or around solid what belongs to the adjoint of interpolation (transfers.h).
+//   moves 12 bytes per cell
 struct ResidualCells {
   static constexpr const char* kName = "multigrid residual";
   ConstField f, v;
   Field r;
+  float weight;
+  bool around_solid;
 
   FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.level.cells(); }
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
   FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned item, Nothing) const {
     const Cell c = cell_numbered(on.level, item);
-    r[c.at] = residual_of(on.level, f, v, c);
+    float by = weight;
+    if (around_solid) {
+      const Shares shares = shares_at(on.level, on.coarse, 1.0f, true, c, [](const Cell&) { return 0.0f; });
+      if (shares.open != shares.all) by *= shares.open > 0.0f ? shares.all / shares.open : 0.0f;
+    }
+    r[c.at] = by * residual_of(on.level, f, v, c);
   }
 };
 
@@ -130,28 +138,13 @@ struct RestrictCells {
   }
 };
 
-// r = G r, the share of interpolation around solid in its adjoint (transfers.h).   moves 8 bytes per cell
-struct WeighCells {
-  static constexpr const char* kName = "multigrid weigh";
-  Field r;
-
-  FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.level.cells(); }
-  FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
-  FASTSCIML_HOST_DEVICE void run(const LevelPair& on, unsigned item, Nothing) const {
-    const Cell c = cell_numbered(on.level, item);
-    const Shares shares = shares_at(on.level, on.coarse, 1.0f, true, c, [](const Cell&) { return 0.0f; });
-    if (shares.open != shares.all) r[c.at] *= shares.open > 0.0f ? shares.all / shares.open : 0.0f;
-  }
-};
-
-// f_coarse = weight P* r, the adjoint of linear interpolation (transfers.h), gathered: the cells of a coarse one and of
+// f_coarse = P* r, the adjoint of linear interpolation (transfers.h), gathered: the cells of a coarse one and of
 // its neighbours. Fills the padding with zeros, too.
 //   moves 4 + 4/8 bytes per cell
 struct AdjointCells {
   static constexpr const char* kName = "multigrid adjoint";
   ConstField r;
   Field f_coarse;
-  float weight;
 
   FASTSCIML_HOST_DEVICE int64_t items(const LevelPair& on) const { return on.coarse.floats(); }
   FASTSCIML_HOST_DEVICE Nothing shared(const LevelPair&) const { return {}; }
@@ -169,7 +162,7 @@ struct AdjointCells {
         if (weight_xy != 0.0f) sum += weight_xy * along_z(on, i, j, to.k);
       });
     });
-    f_coarse[item] = weight * sum;
+    f_coarse[item] = sum;
   }
 
  private:
