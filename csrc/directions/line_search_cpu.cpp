@@ -64,14 +64,6 @@ int64_t neighbour(const Axis& axis, int64_t i, int64_t step) {
   return j >= 0 && j < axis.extent ? j : (axis.periodic ? axis.wrap(j) : i);
 }
 
-// What row j + kRowsAhead brings that no row before it did: of z, that is the plane above.
-void fetch_ahead(const Level& level, int64_t i, int64_t j, const Arrays& arrays, int count) {
-  const int64_t stride = level.stride(), row = level.row(i, j) + core::kRowsAhead * stride;
-  core::prefetch(arrays.z + row + level.y.extent * stride, stride);
-  core::prefetch(arrays.r + row, stride);
-  for (size_t d = 0; d < static_cast<size_t>(count); ++d) core::prefetch(arrays.p[d] + row, stride);
-}
-
 // Adds the products over row (i, j); `padded` is scratch with zeros in its gap.
 template <bool kWeighted, int kCount>
 void add_row(Products& products, const Level& level, const Arrays& arrays, int64_t i, int64_t j, float* padded) {
@@ -80,6 +72,7 @@ void add_row(Products& products, const Level& level, const Arrays& arrays, int64
   std::copy_n(z + row, level.half, padded);
   std::copy_n(z + row + level.half, level.half, padded + PaddedRow::odd(level));
   PaddedRow::wrap_ends(level, padded);
+  const int64_t ahead = core::kRowsAhead * level.stride(), above = level.y.extent * level.stride();
   std::array<Lanes<float>, 2 + 2 * kCount> sums{};
   for (int64_t which : {0, 1}) {
     const int64_t h = which * level.half;
@@ -94,6 +87,13 @@ void add_row(Products& products, const Level& level, const Arrays& arrays, int64
     const float* weight = level.z.weight + h;
     for (int64_t m = 0; m < level.half; m += kLanes) {
       const int64_t at = row + h + m;
+      // What a row some rows ahead brings that none before it did: of z, that is the plane above. Line by line, between
+      // the loads of this row: all at once, they would have to wait for each other.
+      core::keep_prefetches();
+      __builtin_prefetch(z + at + ahead + above);
+      __builtin_prefetch(arrays.r + at + ahead);
+#pragma GCC unroll 8
+      for (size_t d = 0; d < kCount; ++d) __builtin_prefetch(arrays.p[d] + at + ahead);
       const Lanes<float> here = load(z + at), wide = load(weight + m);
       const Lanes<float> az = wide * (load(diagonal + m) * here - neighbours_at<kWeighted>(s, m));
       const Lanes<float> wr = wide * load(arrays.r + at);
@@ -122,7 +122,6 @@ Products products_of(const Level& level, const Arrays& arrays) {
     std::vector<float> padded(static_cast<size_t>(PaddedRow::stride(level)));
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < level.y.extent; ++j) {
-        fetch_ahead(level, i, j, arrays, kCount);
         multigrid::with_weights(level.weighted(i, j), [&](auto weighted) {
           add_row<weighted.value, kCount>(planes[static_cast<size_t>(i)], level, arrays, i, j, padded.data());
         });
