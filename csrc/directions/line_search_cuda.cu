@@ -1,26 +1,13 @@
 // conjugate_line_search for CUDA tensors: checks and launches. The kernels are in line_search.cuh,
 // line_search_many.cuh.
 
-#include <type_traits>
-
 #include "core/stream.h"
+#include "directions/count.h"
 #include "directions/line_search_many.cuh"
 #include "directions/operators_cuda.h"
 #include "directions/tensors.h"
 
 namespace fastsciml::directions {
-namespace {
-
-// run(std::integral_constant): one kernel for every number of directions, whose sums then stay in registers.
-template <int kCount = 0, class Run>
-Tensor with_count(size_t count, Run run) {
-  if constexpr (kCount < int{kMostDirections}) {
-    if (count != size_t{kCount}) return with_count<kCount + 1>(count, run);
-  }
-  return run(std::integral_constant<int, kCount>{});
-}
-
-}  // namespace
 
 Tensor conjugate_line_search_cuda(Tensor z, std::vector<Tensor> directions, Tensor r, Ints extents, Ints periodic,
                                   Tensor axes, Tensor maps, Tensor diagonals, Tensor z_couplings, Tensor faces) {
