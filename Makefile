@@ -18,12 +18,13 @@ lint: .venv/ready-for-tests
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
-# The kernels' tests once more, in a build that stops at the first bad access or undefined operation.
+# The kernels' tests once more, in a build that stops at the first bad access or undefined operation. Without what goes
+# through the same kernels once more, on tensors as small: torch's own checks of operators and gradients, and compilation.
 sanitize: .venv/ready-for-tests
 	$(checked_build)
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow" -k "not cuda-host"
+	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow" -k "not ($(OF_TORCH) or cuda-host)"
 
 # The CUDA operators' tests in such a build of the host runtime, which sees kernels' local arrays, too. By hand: takes long.
 sanitize-cuda: .venv/ready-for-tests
@@ -39,8 +40,9 @@ threads: .venv/ready-for-tests
 	rm -f build/threads/report.*
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/threads/lib LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/tests/threads.supp log_path=$(CURDIR)/build/threads/report" \
-	  $(BIN)/python -m pytest tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not cuda-host"
+	  $(BIN)/python -m pytest tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not ($(OF_TORCH) or cuda-host)"
 
+OF_TORCH := opcheck or torchs_rules or compiles or first_and_second_order or gradients_with_a_given_variance
 sanitize: SANITIZERS := address,undefined
 threads: SANITIZERS := thread
 define checked_build
