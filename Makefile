@@ -50,7 +50,8 @@ threads: .venv/ready-for-tests
 	  $(PYTEST) tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not ($(OF_TORCH) or cuda-host)"
 	@! cat build/threads/report.* 2> /dev/null
 
-OF_TORCH := opcheck or torchs_rules or compiles or first_and_second_order or gradients_with_a_given_variance
+OF_TORCH := opcheck or torchs_rules or compiles or first_and_second_order or gradients_with_a_given_variance or \
+  gradients_of_every_input or test_gradients.py
 sanitize: SANITIZERS := address,undefined
 threads: SANITIZERS := thread
 define checked_build
