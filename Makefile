@@ -4,13 +4,19 @@ BIN := .venv/bin
 SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
 CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
+# `make test WORKERS=2`: so many processes share the tests. Their threads sleep while they wait, or they would hold each
+# other up.
+WORKERS ?=
+PYTEST := $(if $(WORKERS),OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1) $(BIN)/python -m pytest \
+  $(if $(WORKERS),-n $(WORKERS) --dist worksteal)
+
 .PHONY: solve test lint bench sanitize sanitize-cuda threads clean
 
 solve: .venv/installed
 	$(BIN)/fastsciml solve
 
 test: lint sanitize threads
-	$(BIN)/python -m pytest --durations=15
+	$(PYTEST) --durations=15
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check src tests bench examples kernels setup.py
@@ -18,12 +24,13 @@ lint: .venv/ready-for-tests
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
-# The kernels' tests once more, in a build that stops at the first bad access or undefined operation.
+# The kernels' tests once more, in a build that stops at the first bad access or undefined operation. Without what goes
+# through the same kernels once more, on tensors as small: torch's own checks of operators and gradients, and compilation.
 sanitize: .venv/ready-for-tests
 	$(checked_build)
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/ops tests/nn tests/solvers -m "not slow" -k "not cuda-host"
+	  $(PYTEST) tests/ops tests/nn tests/solvers -m "not slow" -k "not ($(OF_TORCH) or cuda-host)"
 
 # The CUDA operators' tests in such a build of the host runtime, which sees kernels' local arrays, too. By hand: takes long.
 sanitize-cuda: .venv/ready-for-tests
@@ -37,10 +44,14 @@ sanitize-cuda: .venv/ready-for-tests
 threads: .venv/ready-for-tests
 	$(checked_build)
 	rm -f build/threads/report.*
+	@# Nobody sees the exit code of a process of several: a report is a failure.
 	FASTSCIML_LIBRARY_DIR=$(CURDIR)/build/threads/lib LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/tests/threads.supp log_path=$(CURDIR)/build/threads/report" \
-	  $(BIN)/python -m pytest tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not cuda-host"
+	  $(PYTEST) tests/ops -m "not slow" -k "(two-threads or test_poisson_apply) and not ($(OF_TORCH) or cuda-host)"
+	@! cat build/threads/report.* 2> /dev/null
 
+OF_TORCH := opcheck or torchs_rules or compiles or first_and_second_order or gradients_with_a_given_variance or \
+  gradients_of_every_input or test_gradients.py
 sanitize: SANITIZERS := address,undefined
 threads: SANITIZERS := thread
 define checked_build

@@ -148,7 +148,7 @@ def test_a_task_does_not_depend_on_its_batch():
         torch.testing.assert_close(gram_attention(tokens[first:last], left, right, 10), whole[first:last])
 
 
-def test_opcheck(threads):
+def test_opcheck():
     tokens, left, right, dout = make(70)
     arguments = (*(t.requires_grad_() for t in (tokens, left, right)), 6)
     torch.library.opcheck(torch.ops.fastsciml.gram_attention.default, arguments)

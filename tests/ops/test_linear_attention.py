@@ -185,7 +185,7 @@ def test_the_number_of_threads_changes_no_bit(heads, causal):
 
 @pytest.mark.parametrize("stated", [True, False], ids=["state", "no-state"])
 @pytest.mark.parametrize("lengths", [None, (3, 0, 70)], ids=["batch", "sequences"])
-def test_opcheck(lengths, stated, threads):
+def test_opcheck(lengths, stated):
     case = Case(2, 4, 2, 70, 5, 6, True, "token", stated, lengths)
     tensors = {name: t.requires_grad_() for name, t in case.tensors().items()}
     log_decay = tensors.pop("decay").detach().log().requires_grad_()
