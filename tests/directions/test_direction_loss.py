@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fastsciml.directions import DCDM, direction_problem, proposal_of
-from fastsciml.directions.loss import direction_loss
+from fastsciml.directions.loss import direction_loss, loss_of_steps
 from fastsciml.directions.matrix import Matrix
 
 DOUBLE = torch.float64
@@ -66,3 +66,24 @@ def test_network_that_looks_at_the_problem_is_bound_to_it():
 
     solver, residual = direction_problem("ball", (8, 8)), torch.randn(1, 1, 8, 8)
     torch.testing.assert_close(proposal_of(Scaled(), solver)(residual), solver.unknowns * residual)
+
+
+def test_some_steps_are_conjugate_gradients():
+    """With the residual itself for a proposal; one step is the published loss."""
+    torch.manual_seed(0)
+    a = torch.randn(12, 12, dtype=torch.float64)
+    a = a @ a.T + torch.eye(12, dtype=torch.float64)
+    b = torch.randn(3, 1, 12, dtype=torch.float64)
+    matrix = lambda u: u @ a  # noqa: E731
+    torch.testing.assert_close(loss_of_steps(lambda r: r, b, matrix, 1), direction_loss(b, b, matrix))
+    left = []
+    for rhs in b[:, 0]:
+        x, r = torch.zeros_like(rhs), rhs.clone()
+        p = r
+        for _ in range(4):
+            step = (r @ r) / (p @ a @ p)
+            x, before = x + step * p, r @ r
+            r = r - step * (a @ p)
+            p = r + (r @ r) / before * p
+        left.append(r @ r)
+    torch.testing.assert_close(loss_of_steps(lambda r: r, b, matrix, 4), torch.stack(left).mean())

@@ -36,6 +36,7 @@ class Settings:
         validation: others to validate on, of each geometry.
         epochs: passes over the right-hand sides, at most.
         batch: of one geometry, in a step.
+        steps: of conjugate directions before the loss is taken; published: 1.
         rate: Adam's.
         schedule: of the rate, step by step: "constant", or "cosine" to 0 at the last epoch's end.
         patience: epochs without a lower validation loss before training ends. None: it does not.
@@ -59,6 +60,7 @@ class Settings:
     validation: int = 200
     epochs: int = 50
     batch: int = 10
+    steps: int = 1
     rate: float = 1e-4
     schedule: Schedule = "constant"
     patience: int | None = 10
@@ -71,7 +73,7 @@ class Settings:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
         optional = [] if self.patience is None else ["patience"]
-        for name in ("geometries", "ritz", "count", "validation", "epochs", "batch", *optional):
+        for name in ("geometries", "ritz", "count", "validation", "epochs", "batch", "steps", *optional):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.size < 4:

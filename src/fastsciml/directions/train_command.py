@@ -59,6 +59,9 @@ def train(
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the right-hand sides, at most.")] = DEFAULT.epochs,
     batch: Annotated[int, typer.Option(help="Right-hand sides in a step.")] = DEFAULT.batch,
+    steps: Annotated[
+        int, typer.Option(help="Of conjugate directions before the loss is taken; as published: 1.")
+    ] = DEFAULT.steps,
     rate: Annotated[float, typer.Option(help="Adam's.")] = DEFAULT.rate,
     schedule: Annotated[Schedule, typer.Option(help="Of the rate, over all epochs.")] = DEFAULT.schedule,
     patience: Annotated[
@@ -93,6 +96,7 @@ def train(
                 validation=validation,
                 epochs=epochs,
                 batch=batch,
+                steps=steps,
                 rate=rate,
                 schedule=schedule,
                 patience=patience or None,

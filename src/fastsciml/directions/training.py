@@ -25,7 +25,7 @@ from fastsciml.checkpoint import (
     under,
     write_checkpoint,
 )
-from fastsciml.directions.loss import direction_loss
+from fastsciml.directions.loss import loss_of_steps
 from fastsciml.directions.matrix import Matrix
 from fastsciml.directions.networks import network_named
 from fastsciml.directions.proposals import Proposal, proposal_of
@@ -183,8 +183,7 @@ class Trainer:
     def _loss(self, number: int, rhs: Tensor) -> Tensor:
         rhs = rhs.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp == "bfloat16"):
-            direction = self.proposals[number](rhs)
-        return direction_loss(direction.to(rhs.dtype), rhs, self._matrices[number])
+            return loss_of_steps(self.proposals[number], rhs, self._matrices[number], self.settings.steps)
 
     def _rate(self) -> float:
         if self.settings.schedule == "constant":
