@@ -9,12 +9,13 @@ import torch
 import typer
 from rich.console import Console
 
-from . import attention, evonorm, gpu, mgno, model, poisson, report
+from . import attention, directions, evonorm, gpu, mgno, model, poisson, report
 from .measure import DisagreementError
 from .report import Report, Settings, Tell
 
 CORES: dict[str, Callable[[Settings, Tell], Report]] = {
     "poisson": poisson.run,
+    "directions": directions.run,
     "evonorm": evonorm.run,
     "attention": attention.run,
     "mgno": mgno.run,
@@ -24,6 +25,7 @@ CORES: dict[str, Callable[[Settings, Tell], Report]] = {
 # Of the full run and of the quick one.
 SIZES = {
     "poisson": (poisson.FULL_SIZE, poisson.QUICK_SIZE),
+    "directions": (directions.FULL_SIZE, directions.QUICK_SIZE),
     "evonorm": (evonorm.FULL_SIZE, evonorm.QUICK_SIZE),
     "attention": (attention.FULL_SIZE, attention.QUICK_SIZE),
     "mgno": (mgno.FULL_SIZE, mgno.QUICK_SIZE),

@@ -74,7 +74,12 @@ class Run:
         """Write the network with its best weights, and the picture."""
         trainer = self.trainer
         trainer.load_best()
-        about = {"settings": self.settings.to_dict(), "validation_loss": trainer.best_loss, "epochs": trainer.epoch}
+        about = {
+            "settings": self.settings.to_dict(),
+            "validation_loss": trainer.best_loss,
+            "epochs": trainer.epoch,
+            "seconds": trainer.seconds,
+        }
         save_direction(self.folder / DIRECTION, trainer.network, about)
         self._draw()
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 Fallback = Literal["multigrid"]
 # Fills the second array with the proposal for the first, both rows in halves.
 Propose = Callable[[Tensor, Tensor], None]
-# A solve without a fallback ends where the best residual has not fallen to this share within so many directions.
+# A solve without a fallback ends where the best residual has not fallen to this share within so many directions, or
+# twice the longest axis if that is more, as conjugate gradients wander.
 PROGRESS, PATIENCE = 0.9, 64
 # Directions are float32, so that a ten-millionth of what one was to take off stays, and whatever is conjugate to it
 # cannot take that off. So a direction is forgotten once the residual is this share of what it was then.
@@ -138,19 +139,17 @@ class LearnedIteration:
             reason = self._direction(f, u, norm, history)
             if reason is None:
                 watch(len(history) - 1, history[-1], u)
-                if history[-1] <= self.learned.enough * history[-2]:
-                    continue
+                since += 1
+                if history[-1] < PROGRESS * mark:
+                    mark, since = history[-1], 0
             if self.learned.fallback is None:
-                since = 0 if history[-1] < PROGRESS * mark else since + 1
-                mark = min(mark, history[-1]) if since == 0 else mark
-                if reason is not None or since > PATIENCE:
+                if reason is not None or since > max(PATIENCE, 2 * max(f.shape)):
                     return u, history, reason or StopReason.ROUNDING
-                continue
-            if history[-1] > tol and len(history) <= max_iterations:
+            elif reason is not None or tol < history[-1] > self.learned.enough * history[-2]:
                 failures += 1
                 most = min(2 ** (failures - 1), max_iterations + 1 - len(history))
-                reason = self._fall_back(f, u, norm, tol, most, watch, history)
-                if reason is not StopReason.MAX_ITERATIONS:
+                reason = self._fall_back(f, u, norm, tol, most, watch, history) if most > 0 else None
+                if reason not in (None, StopReason.MAX_ITERATIONS):
                     return u, history, reason
 
     def _direction(self, f: Tensor, u: Tensor, norm: float, history: list[float]) -> StopReason | None:
