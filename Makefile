@@ -4,9 +4,9 @@ BIN := .venv/bin
 SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
 CPP := $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-# `make test WORKERS=2`: so many processes share the tests. Their threads sleep while they wait, or they would hold each
-# other up.
-WORKERS ?=
+# So many processes share the tests; `make test WORKERS=`: one does all. Their threads sleep while they wait, or they
+# would hold each other up.
+WORKERS ?= 2
 PYTEST := $(if $(WORKERS),OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1) $(BIN)/python -m pytest \
   $(if $(WORKERS),-n $(WORKERS) --dist worksteal)
 

@@ -58,6 +58,7 @@ def test_wheel_serves_every_python_and_holds_the_libraries(wheel):
     assert "linux" in wheel.name
     inside = zipfile.ZipFile(wheel).namelist()
     assert {"fastsciml/lib/build.json", "fastsciml/lib/libfastsciml_generic.so", "fastsciml/py.typed"} <= set(inside)
+    assert "fastsciml/weights/multigrid-3d.safetensors" in inside
     assert not [name for name in inside if name.startswith(("csrc", "tests"))]
 
 
