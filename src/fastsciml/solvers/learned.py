@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from fastsciml.solvers.poisson_solver import PoissonSolver
 
 Fallback = Literal["multigrid"]
-# Fills the second array with the proposal for the first, both rows in halves.
-Propose = Callable[[Tensor, Tensor], None]
+# Fills the second array with the proposal for the first, both rows in halves; returns what is wrong with it, if so.
+Propose = Callable[[Tensor, Tensor], str | None]
 # A solve without a fallback ends where the best residual has not fallen to this share within so many directions, or
 # twice the longest axis if that is more, as conjugate gradients wander.
 PROGRESS, PATIENCE = 0.9, 64
@@ -155,7 +155,9 @@ class LearnedIteration:
     def _direction(self, f: Tensor, u: Tensor, norm: float, history: list[float]) -> StopReason | None:
         """One learned direction; the reason where it cannot be taken."""
         start = perf_counter()
-        self._propose(self.residual, self.proposal)
+        fault = self._propose(self.residual, self.proposal)
+        if fault is not None:
+            return self._useless(len(history), fault)
         self.own.cycle_seconds += perf_counter() - start
         self.own.cycles += 1
         start = perf_counter()
@@ -167,10 +169,7 @@ class LearnedIteration:
         betas = [-p_az / p.energy for p_az, p in zip(products[2 : 2 + m], self.last, strict=True)]
         conjugate = z_az + sum(beta * p_az for beta, p_az in zip(betas, products[2 : 2 + m], strict=True))
         if not all(map(isfinite, products)):
-            if self.learned.fallback is not None:
-                text = f"direction {len(history)} of the network is not finite: multigrid takes its place"
-                warnings.warn(text, stacklevel=2)
-            return StopReason.BAD_PROPOSAL
+            return self._useless(len(history), "is not finite")
         if m and not conjugate > PARALLEL * z_az:
             betas, conjugate = [0.0] * m, z_az
         if not conjugate > 0:
@@ -182,6 +181,11 @@ class LearnedIteration:
         self.own.step_seconds += perf_counter() - start
         self.own.learned += 1
         return None
+
+    def _useless(self, number: int, fault: str) -> StopReason:
+        then = "the solve ends" if self.learned.fallback is None else "multigrid takes its place"
+        warnings.warn(f"direction {number} of the network {fault}: {then}", stacklevel=2)
+        return StopReason.BAD_PROPOSAL
 
     def _keep(self, energy: float, residual: float) -> None:
         """The proposal is the last direction now; the oldest one's array serves the next proposal."""
@@ -260,15 +264,14 @@ def _proposal(learned: LearnedDirections, solver: PoissonSolver, sample: int) ->
     shape, extents = (1, 1, *solver.shape), solver._grid.extents
 
     @torch.no_grad()
-    def propose(residual: Tensor, out: Tensor) -> None:
+    def propose(residual: Tensor, out: Tensor) -> str | None:
         r = join_rows(residual, extents[2]).reshape(shape)
         z = network(r / torch.linalg.vector_norm(r))
         if z.shape != r.shape or z.dtype != torch.float32:
-            raise ValueError(
-                f"the network must give float32 directions of shape {tuple(r.shape)}, got {z.dtype} of {tuple(z.shape)}"
-            )
+            return f"is {z.dtype} of shape {tuple(z.shape)} and not {torch.float32} of {tuple(r.shape)}"
         z = z.reshape(extents)
         split_rows((z if placed.unknown is None else z * placed.unknown).contiguous(), out=out)
+        return None
 
     return propose
 
