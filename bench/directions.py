@@ -18,7 +18,7 @@ from fastsciml.directions import DCDM, MultigridDirection, direction_problem, lo
 from fastsciml.directions.weights import described_direction, shipped_names
 
 from . import directions_step
-from .directions_peers import Deflation, Map, has_incomplete_cholesky, incomplete_cholesky, untrained_convolution
+from .directions_peers import Deflation, Map, Timed, has_incomplete_cholesky, incomplete_cholesky, untrained_convolution
 from .machine import load
 from .measure import DisagreementError, Spread, interleave, ratio
 from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
@@ -245,7 +245,8 @@ def _untrained(settings: Settings) -> tuple[Spread, Spread, Spread, Figures]:
     rows: list[dict[str, Cell]] = []
     extras, slower = [], []
     for name, network in networks.items():
-        solver = PoissonSolver(f.shape, **problem, method=LearnedDirections(network))
+        timed = Timed(network)
+        solver = PoissonSolver(f.shape, **problem, method=LearnedDirections(timed))
         rounds = 1 if name == "DCDM" else settings.repetitions
         competitors = {"multigrid": partial(_solve, plain, f, 1e-8), "learned": partial(_solve, solver, f, 1e-8)}
         timings = interleave(competitors, 1 + rounds)
@@ -262,6 +263,7 @@ def _untrained(settings: Settings) -> tuple[Spread, Spread, Spread, Figures]:
                 "multigrid's iterations": own,
                 "without it": timings["multigrid"].output[0].iterations,
                 "seconds": timings["learned"].spread.median,
+                "of them the network's": result.learned * timed.seconds / timed.calls,
                 "of multigrid": timings["multigrid"].spread.median,
             }
         )

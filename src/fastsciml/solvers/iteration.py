@@ -117,6 +117,7 @@ class Iteration:
         self.direction: Tensor | None = None
         self.careful = False
         self.cycle = CapturedCycles()
+        self._known: float | None = None
         self.device = operator.couplings.device
         self.residual = take(*hierarchy.padded_shape, device=self.device)
         self.proposal = take(*hierarchy.padded_shape, device=self.device)
@@ -134,6 +135,10 @@ class Iteration:
     def scale(self) -> float:
         """The residual array is this times the residual."""
         return self._scale
+
+    def start_from(self, residual: float, scale: float, from_zero: bool) -> None:
+        """Spare the next `solve` its first residual, of this relative norm: the array holds `scale` times it."""
+        self._known, self._scale, self._from_zero = residual, scale, from_zero
 
     @property
     def bytes_moved(self) -> int:
@@ -261,6 +266,9 @@ class Iteration:
 
     def _first_residual(self, f: Tensor, u: Tensor, norm: float, from_zero: bool) -> float:
         """Fill the residual array, scaled so that its root mean square is about 1 and float32 holds it."""
+        if self._known is not None:
+            known, self._known = self._known, None
+            return known
         self._from_zero = from_zero
         if from_zero:
             self._scale = sqrt(f.numel()) / norm

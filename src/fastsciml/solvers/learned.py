@@ -104,7 +104,7 @@ class LearnedIteration:
         self.residual = self.multigrid.residual
         self.proposal = take(*self.hierarchy.padded_shape, device=self.device)
         self.last: deque[Direction] = deque()
-        self._from_zero = False
+        self._from_zero, self._scale = False, 1.0
         self._propose = _proposal(learned, solver, sample)
 
     def __del__(self) -> None:
@@ -206,6 +206,7 @@ class LearnedIteration:
         def later(iteration: int, residual: float, u: Tensor) -> None:
             watch(so_far + iteration, residual, u)
 
+        self.multigrid.start_from(history[-1], self._scale, self._from_zero)
         _, more, reason = self.multigrid.solve(f, u, norm, tol, most, later, from_zero=self._from_zero)
         self._from_zero = self._from_zero and len(more) == 1
         history += more[1:]
