@@ -159,10 +159,19 @@ def test_refuses_other_arguments(arguments, error, told):
         LearnedDirections(**{"network": nn.Identity(), **arguments})
 
 
-def test_refuses_a_network_for_other_dimensions():
-    learned = LearnedDirections(MultigridDirection(2))
-    with pytest.raises(ValueError, match="a direction for 2 dimensions does not fit"):
-        solve_poisson(right_hand_side(), **PROBLEM, method=learned)
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (MultigridDirection(2), "a network for 2 dimensions does not fit a problem of shape"),
+        (DCDM(2), "a network for 2 dimensions does not fit a problem of shape"),
+        (DCDM(3).double(), "must be float32, as residuals are, and stem.weight is torch.float64"),
+        (nn.Conv3d(1, 1, 3, device="meta"), "the network is on meta and the problem on cpu"),
+    ],
+    ids=["dimensions", "convolutions", "dtype", "device"],
+)
+def test_refuses_a_network_that_does_not_fit(network, told):
+    with pytest.raises(ValueError, match=told):
+        solve_poisson(right_hand_side(), **PROBLEM, method=LearnedDirections(network))
 
 
 def test_batches_guesses_and_a_solver_kept():

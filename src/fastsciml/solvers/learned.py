@@ -254,7 +254,22 @@ class LearnedIteration:
         return absolute / norm
 
 
+def _check(network: nn.Module, solver: PoissonSolver) -> None:
+    """Raise ValueError for a network that cannot see this solver's residuals."""
+    dims = getattr(network, "dims", len(solver.shape))
+    if dims != len(solver.shape):
+        raise ValueError(f"a network for {dims} dimensions does not fit a problem of shape {solver.shape}")
+    for name, parameter in network.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise ValueError(
+                f"the network's weights must be float32, as residuals are, and {name} is {parameter.dtype}"
+            )
+        if parameter.device.type != solver.device.type and not hasattr(network, "bound_to"):
+            raise ValueError(f"the network is on {parameter.device} and the problem on {solver.device}: move one there")
+
+
 def _proposal(learned: LearnedDirections, solver: PoissonSolver, sample: int) -> Propose:
+    _check(learned.network, solver)
     bound_to = getattr(learned.network, "bound_to", None)
     bound = None if bound_to is None else bound_to(solver, sample)
     if bound is not None and hasattr(bound, "hierarchy"):
