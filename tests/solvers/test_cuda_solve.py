@@ -51,6 +51,8 @@ MEDIA = {
     "implicit step": lambda shape: {"alpha": 10.0, "boundary": "neumann"},
     "vertices": lambda shape: {"centering": "vertex", "boundary": ["dirichlet", "neumann", "periodic"][: len(shape)]},
     "stretched": lambda shape: {"spacing": stretched(shape)},
+    # Without weights in one dimension.
+    "learned": lambda shape: {"solid": marked(shape, 0.1), "method": "learned" if len(shape) > 1 else "multigrid"},
 }
 
 

@@ -8,12 +8,17 @@ import pytest
 import torch
 from pretended_cuda import CPU, CUDA, PretendedCuda
 
-from fastsciml import Dirichlet, Neumann, PoissonSolver, Robin, solve_poisson
+from fastsciml import Dirichlet, LearnedDirections, Neumann, PoissonSolver, Robin, solve_poisson
 from fastsciml.solvers import arrays, scratch, traced
 from fastsciml.solvers.inverse import Inverse
 
 SHAPE = (12, 9, 15)
 STRETCHED = [np.linspace(0.5, 1.5, 12), 1.0, 0.7]
+
+
+class Useless(torch.nn.Module):
+    def forward(self, residual):
+        return torch.zeros_like(residual)
 
 
 def marked(share):
@@ -25,6 +30,8 @@ PROBLEMS = {
     "full multigrid": lambda: {"method": "fmg"},
     "conjugate gradients": lambda: {"method": "cg", "tol": 1e-3},
     "transforms": lambda: {"method": "fft", "boundary": "periodic", "alpha": 0.5},
+    "learned directions": lambda: {"method": "learned", "solid": marked(0.1)},
+    "learned and fallen back": lambda: {"method": LearnedDirections(Useless())},
     "free constant": lambda: {"boundary": "neumann", "spacing": STRETCHED},
     "free regions": lambda: {"boundary": "neumann", "solid": marked(0.4)},
     "stretched free regions": lambda: {"boundary": "neumann", "solid": marked(0.4), "spacing": STRETCHED},
@@ -73,7 +80,7 @@ def test_a_solve_is_the_cpus_wherever_the_other_arrays_are(name, beside, mode):
         assert result.solution.device == CUDA
         torch.testing.assert_close(result.solution.cpu(), expected.solution)
     assert result.iterations == expected.iterations
-    assert result.method == problem.get("method", "multigrid")
+    assert result.method == expected.method
 
 
 def test_a_batch_of_media(mode):
