@@ -51,7 +51,8 @@ class LearnedDirections:
 
     Args:
         network: maps residuals [batch, 1, *shape], float32, each of norm 1, to directions of that shape, of any length;
-            or has a method `bound_to(solver)` that gives such a map for one problem, as `MultigridDirection` has.
+            or has a method `bound_to(solver, sample)` that gives such a map for one problem, as `MultigridDirection` has, whose
+            parameters a solver reads once.
         memory: to how many last directions each is made conjugate, 0 to 8. One is enough for a map that is symmetric.
         fallback: "multigrid": where a direction leaves more than `enough` of the residual, or is not finite, multigrid
             takes over for one iteration, after the next such direction for two, then four. None: nothing does.
