@@ -188,6 +188,23 @@ def test_batches_guesses_and_a_solver_kept():
     assert [k for k, _ in seen] == list(range(1, len(seen) + 1))
 
 
+def test_a_batch_of_masks_and_a_network_that_knows_the_problem():
+    masks = np.stack([BALL, np.roll(BALL, 5, 0)])
+    f = right_hand_side(2)
+    problem = {**PROBLEM, "solid": masks}
+    result = solve_poisson(f, **problem, method="learned", tol=1e-9, dims=3)
+    assert result.converged
+    torch.testing.assert_close(
+        result.solution, solve_poisson(f, **problem, tol=1e-9, dims=3).solution, rtol=0, atol=1e-6
+    )
+
+    class Bound(nn.Module):
+        def bound_to(self, solver):
+            return MultigridDirection(3).bound_to(solver)
+
+    assert solve_poisson(f[0], **PROBLEM, method=LearnedDirections(Bound()), tol=1e-9).converged
+
+
 def test_is_differentiable():
     f = right_hand_side().requires_grad_()
     gradients = []

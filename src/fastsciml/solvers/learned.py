@@ -51,8 +51,8 @@ class LearnedDirections:
 
     Args:
         network: maps residuals [batch, 1, *shape], float32, each of norm 1, to directions of that shape, of any length;
-            or has a method `bound_to(solver, sample)` that gives such a map for one problem, as `MultigridDirection` has, whose
-            parameters a solver reads once.
+            or has a method `bound_to(solver)` that gives such a map for one problem (of a batch of masks,
+            `bound_to(solver, sample)`), as `MultigridDirection` has, whose parameters a solver reads once.
         memory: to how many last directions each is made conjugate, 0 to 8. One is enough for a map that is symmetric.
         fallback: "multigrid": where a direction leaves more than `enough` of the residual, or is not finite, multigrid
             takes over for one iteration, after the next such direction for two, then four. None: nothing does.
@@ -272,7 +272,8 @@ def _check(network: nn.Module, solver: PoissonSolver) -> None:
 def _proposal(learned: LearnedDirections, solver: PoissonSolver, sample: int) -> Propose:
     _check(learned.network, solver)
     bound_to = getattr(learned.network, "bound_to", None)
-    bound = None if bound_to is None else bound_to(solver, sample)
+    of = (solver, sample) if len(solver._samples) > 1 else (solver,)
+    bound = None if bound_to is None else bound_to(*of)
     if bound is not None and hasattr(bound, "hierarchy"):
         with torch.no_grad():
             return _cycle(bound.hierarchy().to(solver.device))
