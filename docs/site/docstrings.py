@@ -1,10 +1,6 @@
-"""Griffe extension: docstrings that a class makes of its base's,
-`__doc__ = "..." + cleandoc(_Base.__doc__)`.
+"""Griffe extensions: what its reading of docstrings lacks here."""
 
-Griffe reads sources without importing them and sees an assignment there. It is evaluated with the module's classes,
-each with nothing but its docstring.
-"""
-
+import re
 from inspect import cleandoc
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +9,12 @@ import griffe
 
 
 class DerivedDocstrings(griffe.Extension):
+    """Docstrings that a class makes of its base's, `__doc__ = "..." + cleandoc(_Base.__doc__)`.
+
+    Griffe reads sources without importing them and sees an assignment there. It is evaluated with the module's classes,
+    each with nothing but its docstring.
+    """
+
     def on_module(self, *, mod: griffe.Module, **_: Any) -> None:
         classes = {name: c for name, c in mod.members.items() if isinstance(c, griffe.Class)}
         docs = {
@@ -25,3 +27,11 @@ class DerivedDocstrings(griffe.Extension):
                 docs[name].__doc__ = text
                 of_class.docstring = griffe.Docstring(text, lineno=assigned.lineno, parent=of_class)
                 del of_class.members["__doc__"]
+
+
+class Examples(griffe.Extension):
+    """`Example:`, as here, is the section that griffe knows as `Examples:`."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        if obj.docstring:
+            obj.docstring.value = re.sub("^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
