@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST := $(if $(WORKERS),OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1) $(BIN)/python -m pytest \
   $(if $(WORKERS),-n $(WORKERS) --dist worksteal)
 
-.PHONY: solve test lint bench sanitize sanitize-cuda threads clean
+.PHONY: solve test lint docs bench sanitize sanitize-cuda threads clean
 
 solve: .venv/installed
 	$(BIN)/fastsciml solve
@@ -19,8 +19,8 @@ test: lint sanitize threads
 	$(PYTEST) --durations=15
 
 lint: .venv/ready-for-tests
-	$(BIN)/ruff check src tests bench examples kernels setup.py
-	$(BIN)/ruff format --check src tests bench examples kernels setup.py
+	$(BIN)/ruff check src tests bench examples kernels docs/site setup.py
+	$(BIN)/ruff format --check src tests bench examples kernels docs/site setup.py
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
@@ -59,6 +59,10 @@ define checked_build
 	  -DFASTSCIML_LIBRARY_DIR=$(CURDIR)/build/$@/lib -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/$@
 endef
+
+# The site of docs/, in build/site. Docstrings are read from the sources; a warning is an error.
+docs: .venv/ready-for-tests
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m bench

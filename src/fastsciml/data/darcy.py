@@ -127,7 +127,15 @@ class DarcyFlow:
 
 
 def multiscale_coefficient(frequencies: Tensor, points: int) -> Tensor:
-    """The coefficient "multiscale" of `DarcyFlow` for a_k = frequencies [N, scales]: [N, points, points]."""
+    """The coefficient "multiscale" of `DarcyFlow` for given a_k.
+
+    Args:
+        frequencies: a_k, [N, scales].
+        points: along each axis.
+
+    Returns:
+        Tensor [N, points, points].
+    """
     ticks = torch.linspace(-1, 1, points, dtype=frequencies.dtype, device=frequencies.device)
     s, t = torch.meshgrid(ticks, ticks, indexing="ij")
     a = torch.ones((len(frequencies), points, points), dtype=frequencies.dtype, device=frequencies.device)

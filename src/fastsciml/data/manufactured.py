@@ -16,7 +16,15 @@ def manufactured(shape: tuple[int, ...], boundary: Boundary = "dirichlet") -> tu
     product, so no eigenfunction. rhs is -div(grad u) by the formula, not by differences: a scheme
     of second order misses u by O(h^2). With Neumann and periodic faces only, both have zero mean.
 
-    Raises ValueError for another number of axes or an unknown boundary.
+    Args:
+        shape: cells along 1 to 3 axes.
+        boundary: names of conditions, as `solve_poisson` takes them.
+
+    Returns:
+        The right-hand side and the solution.
+
+    Raises:
+        ValueError: there is another number of axes, or the boundary is unknown.
     """
     if not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise ValueError(f"shape must be one to three positive extents, not {shape!r}")

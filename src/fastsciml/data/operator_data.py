@@ -71,6 +71,12 @@ def load_operator_data(path: str | Path) -> OperatorData:
     run. In files of others, arrays of two or three axes have no channels and get one, and times become channels. Whole
     numbers and truth values become float32.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        The pairs, and what the file tells about them.
+
     Raises:
         ValueError: there is no such file, or it is broken, or does not hold such arrays, or h5py is missing.
     """
@@ -96,6 +102,12 @@ def _pairs(path: Path, found: dict[str, Any]) -> OperatorData:
 
 def load_inputs(path: str | Path) -> tuple[Tensor, Tensor | None]:
     """Read x, and y where the file has it, both [N, channels, *grid]; otherwise as `load_operator_data`.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        x and y; None for y where the file has inputs alone.
 
     Raises:
         ValueError: there is no such file, or it is broken, or does not hold such arrays.

@@ -32,7 +32,21 @@ def poisson_matrix(
     cells comes out right. Values of boundary conditions and of fixed cells belong to the right-hand side and do not
     matter here.
 
-    Raises ValueError for a spacing or boundary that does not fit the shape.
+    Args:
+        shape: unknowns along 1 to 3 axes.
+        spacing: as in `solve_poisson`.
+        boundary: likewise.
+        solid: likewise.
+        alpha: likewise.
+        centering: likewise.
+        fixed: likewise.
+        coefficient: likewise.
+
+    Returns:
+        SciPy's `csr_array`.
+
+    Raises:
+        ValueError: the spacing or the boundary does not fit the shape.
     """
     pairs = [(kind_of(lower), kind_of(upper)) for lower, upper in parse_conditions(boundary, len(shape))]
     spacings = parse_spacing(spacing, shape, pairs, centering)

@@ -35,10 +35,15 @@ FRONT_HEIGHT = 0.86
 class SmokePlume:
     """A divergent velocity on a staggered grid of d = 2 or 3 axes; the last axis points up.
 
-    velocity[a] lies on the faces across axis a: the grid's shape with one more entry along a [m/s].
-    density [shape] is the smoke, 0 to 1. solid [shape] is True inside the ball. rhs [shape] is
-    -divergence(velocity) [1/s], so that the solution p of -div(grad p) = rhs is pressure times time
-    step over density [m^2/s]. spacing [m] and boundary stand as `solve_poisson` takes them.
+    The solution p of -div(grad p) = rhs is pressure times time step over density [m^2/s].
+
+    Attributes:
+        velocity: velocity[a] lies on the faces across axis a: the grid's shape with one more entry along a [m/s].
+        density: [shape], the smoke, 0 to 1.
+        solid: [shape], True inside the ball.
+        rhs: [shape], -divergence(velocity) [1/s].
+        spacing: [m], as `solve_poisson` takes it.
+        boundary: likewise.
     """
 
     velocity: FaceVelocity
@@ -64,9 +69,19 @@ def smoke_plume(
 ) -> SmokePlume:
     """Make the plume on `shape` cells, 2D or 3D, every extent at least 4.
 
-    `spacing` [m] is one number or one per axis; by default the first axis is 1 m long. `seed` picks
-    the eddies. With `open_top=False` the box is closed and the pressure is known up to a constant.
-    `dtype` is np.float32 or np.float64. Raises ValueError for another shape, spacing or dtype.
+    Args:
+        shape: cells along 2 or 3 axes.
+        spacing: [m], one number or one per axis. None: the first axis is 1 m long.
+        obstacle: whether there is a ball.
+        open_top: False: the box is closed and the pressure is known up to a constant.
+        seed: of the eddies.
+        dtype: np.float32 or np.float64.
+
+    Returns:
+        The state before the projection.
+
+    Raises:
+        ValueError: the shape, spacing or dtype is another.
     """
     sizes = _checked_spacing(shape, spacing)
     if np.dtype(dtype) not in (np.float32, np.float64):

@@ -22,7 +22,15 @@ Cells = TypeVar("Cells", bound=NDArray[Any])
 
 
 def divergence(velocity: Sequence[Array], spacing: Sequence[float]) -> Array:
-    """Outflow of each cell over its volume: [shape], units of velocity over spacing."""
+    """Outflow of each cell over its volume.
+
+    Args:
+        velocity: of the faces, a component for each axis.
+        spacing: of the cells, one number for each axis.
+
+    Returns:
+        Array [shape], in units of velocity over spacing.
+    """
     total = np.diff(velocity[0], axis=0) / spacing[0]
     for axis in range(1, len(velocity)):
         total += np.diff(velocity[axis], axis=axis) / spacing[axis]
@@ -41,6 +49,19 @@ def project(
     The result's divergence is divergence(velocity) + A pressure, A being the operator -div(grad)
     of `solve_poisson` with the same spacing, boundary and solid: zero where pressure solves
     A p = -divergence(velocity). Closed faces (walls, those of solid cells) keep their velocity.
+
+    Args:
+        velocity: of the faces, a component for each axis.
+        pressure: of the cells.
+        spacing: of the cells, one number for each axis.
+        boundary: names of conditions, as `solve_poisson` takes them.
+        solid: bool [shape], closed cells. None: there are none.
+
+    Returns:
+        The components less the gradient.
+
+    Raises:
+        ValueError: the boundary does not fit.
     """
     pairs = parse_boundary(boundary, pressure.ndim)
     projected = []

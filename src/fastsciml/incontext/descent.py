@@ -26,6 +26,9 @@ class DescentLearner(nn.Module):
         plus_plus: whether x is turned as well.
         shared: whether all steps have one rate and one gamma.
         features: from x to what descent sees.
+
+    Raises:
+        ValueError: the number of steps is not positive.
     """
 
     def __init__(

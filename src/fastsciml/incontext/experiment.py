@@ -22,15 +22,33 @@ class Experiment:
     """Everything that the result depends on.
 
     Attributes:
-        task: linear, sine or teacher; `x`, `noise` and `nonzero` are of linear, `hidden` is of teacher.
+        task: linear, sine or teacher.
+        x_dim: width of x.
+        y_dim: width of y.
+        x: of linear tasks, as in `LinearTasks`.
+        noise: likewise.
+        nonzero: likewise.
+        hidden: of teachers, as in `TeacherTasks`.
+        examples: in a task.
         learner: linear or softmax attention over joint tokens, a causal transformer over x, y, x, y, ..., or gradient
             descent itself with learned rates.
         layers: depth, or steps of descent.
         looped: whether layers share their weights.
+        heads: of the attention.
+        mlp_width: of an MLP with GELU after each attention. None: none.
+        layer_norm: whether a LayerNorm stands before each attention and MLP.
         features: widths of an MLP before a learner over joint tokens; its last one is what the tokens hold.
         width: of a transformer's tokens.
         init_std: of the attention's first weights. None: Xavier's.
+        steps: of training.
+        batch: tasks in a step.
         rate: Adam's, constant or after a warm-up on a cosine to 0.
+        schedule: "constant" or "cosine", of the rate.
+        clip: largest norm of a gradient.
+        seed: of first weights and tasks.
+
+    Raises:
+        ValueError: a number or a name does not fit.
     """
 
     task: TaskName = "linear"

@@ -10,7 +10,16 @@ from fastsciml.incontext.primitives import aff, mul
 
 
 def sgd_layout(x_dim: int, examples: int, queries: int = 1) -> AlternatingLayout:
-    """Tokens of 4 x_dim + 4 rows beside the position's: theorem 1's width O(d)."""
+    """Tokens of 4 x_dim + 4 rows beside the position's: theorem 1's width O(d).
+
+    Args:
+        x_dim: width of x.
+        examples: how many there are.
+        queries: likewise.
+
+    Returns:
+        The rows and tokens, by name.
+    """
     return AlternatingLayout(
         examples,
         queries,

@@ -11,7 +11,16 @@ from fastsciml.incontext.primitives import aff, div, mul
 
 
 def sherman_morrison_layout(x_dim: int, examples: int, queries: int = 1) -> AlternatingLayout:
-    """Tokens of O(x_dim^2) rows beside the position's: theorem 2's width."""
+    """Tokens of O(x_dim^2) rows beside the position's: theorem 2's width.
+
+    Args:
+        x_dim: width of x.
+        examples: how many there are.
+        queries: likewise.
+
+    Returns:
+        The rows and tokens, by name.
+    """
     return AlternatingLayout(
         examples,
         queries,

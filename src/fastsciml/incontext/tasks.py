@@ -55,7 +55,15 @@ class Tasks:
 
 @dataclass(frozen=True)
 class TaskDistribution(ABC):
-    """Where tasks come from."""
+    """Where tasks come from.
+
+    Attributes:
+        x_dim: width of x.
+        y_dim: width of y.
+
+    Raises:
+        ValueError: a width is not positive.
+    """
 
     x_dim: int = 10
     y_dim: int = 1
@@ -117,10 +125,15 @@ class LinearTasks(TaskDistribution):
     """y = W x + noise with W ~ N(0, weight_std^2).
 
     Attributes:
+        x_dim: width of x.
+        y_dim: width of y.
         x: "uniform" in (-1, 1), as in von Oswald et al., or "normal", as in Akyürek et al.
         weight_std: tau, the prior's standard deviation.
         noise: sigma, that of y. Ridge regression with sigma^2 / tau^2 is then the best there is.
         nonzero: how many of each output's weights are not 0. None: all.
+
+    Raises:
+        ValueError: a number or a name does not fit.
     """
 
     x: Placing = "uniform"
@@ -152,7 +165,15 @@ class LinearTasks(TaskDistribution):
 
 @dataclass(frozen=True)
 class SineTasks(TaskDistribution):
-    """y = a sin(x + p) with a in (0.1, 5), p in (0, pi), x in (-5, 5), as in Finn et al. (ICML 2017)."""
+    """y = a sin(x + p) with a in (0.1, 5), p in (0, pi), x in (-5, 5), as in Finn et al. (ICML 2017).
+
+    Attributes:
+        x_dim: 1.
+        y_dim: 1.
+
+    Raises:
+        ValueError: one of them is another number.
+    """
 
     x_dim: int = 1
 
@@ -169,7 +190,16 @@ class SineTasks(TaskDistribution):
 
 @dataclass(frozen=True)
 class TeacherTasks(TaskDistribution):
-    """y = W_2 relu(W_1 x) with x, W_1, W_2 ~ N(0, 1), scaled so that y has variance 1: a two-layer teacher per task."""
+    """y = W_2 relu(W_1 x) with x, W_1, W_2 ~ N(0, 1), scaled so that y has variance 1: a two-layer teacher per task.
+
+    Attributes:
+        x_dim: width of x.
+        y_dim: width of y.
+        hidden: width of the teacher's hidden layer.
+
+    Raises:
+        ValueError: a width is not positive.
+    """
 
     hidden: int = 16
 

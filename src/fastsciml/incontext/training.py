@@ -55,6 +55,10 @@ class Record:
 class Trainer:
     """A learner on its way through an experiment.
 
+    Args:
+        experiment: what to train, on what.
+        device: where.
+
     Attributes:
         learner: on `device`.
         step: how many steps have been taken.
@@ -209,6 +213,12 @@ def validation_tasks(experiment: Experiment, device: torch.device | str = "cpu")
 
 def load_learner(path: Path) -> tuple[Experiment, nn.Module]:
     """A trained learner, on the CPU, and the experiment it comes from.
+
+    Args:
+        path: of the checkpoint.
+
+    Returns:
+        The experiment and the learner.
 
     Raises:
         ValueError: there is no whole checkpoint at `path`.

@@ -7,6 +7,7 @@ in timm's layers: weight, bias, v, running_var.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from inspect import cleandoc
 from typing import Any
 
 import torch
@@ -103,7 +104,7 @@ class _EvoNormS(_EvoNorm):
 
 
 class EvoNormS0(_EvoNormS):
-    __doc__ = f"Weight x sigmoid(v x) / sqrt(group variance + eps) + bias.\n\n{_EvoNormS.__doc__}"
+    __doc__ = "Weight x sigmoid(v x) / sqrt(group variance + eps) + bias.\n\n" + cleandoc(_EvoNormS.__doc__ or "")
     has_v = True
 
     def _activated(self, x: Tensor) -> Tensor:
@@ -112,14 +113,14 @@ class EvoNormS0(_EvoNormS):
 
 
 class EvoNormS1(_EvoNormS):
-    __doc__ = f"Weight x sigmoid(x) / sqrt(group variance + eps) + bias.\n\n{_EvoNormS.__doc__}"
+    __doc__ = "Weight x sigmoid(x) / sqrt(group variance + eps) + bias.\n\n" + cleandoc(_EvoNormS.__doc__ or "")
 
     def _activated(self, x: Tensor) -> Tensor:
         return ops.evonorm_s1(x, self.weight, self.bias, self.groups, self.eps)
 
 
 class EvoNormS2(_EvoNormS):
-    __doc__ = f"Weight x sigmoid(x) / sqrt(group mean of x^2 + eps) + bias.\n\n{_EvoNormS.__doc__}"
+    __doc__ = "Weight x sigmoid(x) / sqrt(group mean of x^2 + eps) + bias.\n\n" + cleandoc(_EvoNormS.__doc__ or "")
 
     def _activated(self, x: Tensor) -> Tensor:
         return ops.evonorm_s2(x, self.weight, self.bias, self.groups, self.eps)
@@ -192,7 +193,9 @@ class _EvoNormB(_EvoNorm):
 
 
 class EvoNormB0(_EvoNormB):
-    __doc__ = f"Weight x / max(sqrt(batch var + eps), v x + sqrt(plane var + eps)) + bias.\n\n{_EvoNormB.__doc__}"
+    __doc__ = "Weight x / max(sqrt(batch var + eps), v x + sqrt(plane var + eps)) + bias.\n\n" + cleandoc(
+        _EvoNormB.__doc__ or ""
+    )
     has_v = True
 
     def _normalised(self, x: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -201,14 +204,18 @@ class EvoNormB0(_EvoNormB):
 
 
 class EvoNormB1(_EvoNormB):
-    __doc__ = f"Weight x / max(sqrt(batch variance + eps), (x + 1) rms of the plane) + bias.\n\n{_EvoNormB.__doc__}"
+    __doc__ = "Weight x / max(sqrt(batch variance + eps), (x + 1) rms of the plane) + bias.\n\n" + cleandoc(
+        _EvoNormB.__doc__ or ""
+    )
 
     def _normalised(self, x: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor]:
         return ops.evonorm_b1(x, self.weight, self.bias, variance, self.eps, self.process_group)
 
 
 class EvoNormB2(_EvoNormB):
-    __doc__ = f"Weight x / max(sqrt(batch variance + eps), rms of the plane - x) + bias.\n\n{_EvoNormB.__doc__}"
+    __doc__ = "Weight x / max(sqrt(batch variance + eps), rms of the plane - x) + bias.\n\n" + cleandoc(
+        _EvoNormB.__doc__ or ""
+    )
 
     def _normalised(self, x: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor]:
         return ops.evonorm_b2(x, self.weight, self.bias, variance, self.eps, self.process_group)

@@ -8,6 +8,7 @@ connection is the block's affair (`InContextBlock`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from inspect import cleandoc
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class _SelfAttention(nn.Module, ABC):
 
 
 class LinearSelfAttention(_SelfAttention):
-    __doc__ = "sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j for tokens e_j, the rows of E: no softmax.\n\n" + (
+    __doc__ = "sum_h P_h (V_h E^T) (K_h E^T)^T Q_h e_j for tokens e_j, the rows of E: no softmax.\n\n" + cleandoc(
         _SelfAttention.__doc__ or ""
     ).format(scale="1.")
 
@@ -158,7 +159,7 @@ class LinearSelfAttention(_SelfAttention):
 
 
 class SoftmaxSelfAttention(_SelfAttention):
-    __doc__ = "Attention with softmax, by torch's scaled_dot_product_attention.\n\n" + (
+    __doc__ = "Attention with softmax, by torch's scaled_dot_product_attention.\n\n" + cleandoc(
         _SelfAttention.__doc__ or ""
     ).format(scale="1 / sqrt(head_dim).")
 

@@ -124,6 +124,12 @@ class Run:
 def load_model(folder: str | Path) -> NormalisedOperator:
     """The trained operator of a run, from functions as they are to functions as they are, on the CPU.
 
+    Args:
+        folder: of the run.
+
+    Returns:
+        The model between its normalisers.
+
     Raises:
         ValueError: there is no whole trained model in `folder`.
 

@@ -144,7 +144,22 @@ def conjugate_direction_update(
     scale: float,
     from_zero: bool = False,
 ) -> Tensor:
-    """The same step, for which the host does not wait: lengths, float64 [1 + m], are length and the betas.
+    """The same step, for which the host does not wait.
+
+    Args:
+        u: as in `conjugate_direction_step`.
+        z: likewise.
+        directions: likewise.
+        r: likewise.
+        f: likewise.
+        couplings: likewise.
+        periodic: likewise.
+        faces: likewise.
+        coefficient: likewise.
+        alpha: likewise.
+        lengths: float64 [1 + m], on the device: length and the betas.
+        scale: as in `conjugate_direction_step`.
+        from_zero: likewise.
 
     Returns:
         The squared norm of f - A u, float64 [1].

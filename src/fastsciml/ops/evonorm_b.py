@@ -92,7 +92,23 @@ def evonorm_b1(
     eps: float = 1e-5,
     process_group: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """EvoNorm-B1, weight x / max(sqrt(batch variance + eps), (x + 1) rms) + bias; the rest as in `evonorm_b0`."""
+    """EvoNorm-B1, weight x / max(sqrt(batch variance + eps), (x + 1) rms) + bias, with the plane's rms.
+
+    Args:
+        x: as in `evonorm_b0`.
+        weight: likewise.
+        bias: likewise.
+        variance: likewise.
+        eps: added to the variance and to the plane's mean of squares.
+        process_group: as in `evonorm_b0`.
+
+    Returns:
+        As `evonorm_b0`.
+
+    Raises:
+        TypeError: x is not floating.
+        ValueError: a shape does not fit, or the batch's variance is over a single element.
+    """
     return _evonorm_b(x, None, weight, bias, variance, B1, eps, process_group)
 
 
@@ -104,7 +120,23 @@ def evonorm_b2(
     eps: float = 1e-5,
     process_group: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """EvoNorm-B2, weight x / max(sqrt(batch variance + eps), rms - x) + bias; the rest as in `evonorm_b0`."""
+    """EvoNorm-B2, weight x / max(sqrt(batch variance + eps), rms - x) + bias, with the plane's rms.
+
+    Args:
+        x: as in `evonorm_b0`.
+        weight: likewise.
+        bias: likewise.
+        variance: likewise.
+        eps: added to the variance and to the plane's mean of squares.
+        process_group: as in `evonorm_b0`.
+
+    Returns:
+        As `evonorm_b0`.
+
+    Raises:
+        TypeError: x is not floating.
+        ValueError: a shape does not fit, or the batch's variance is over a single element.
+    """
     return _evonorm_b(x, None, weight, bias, variance, B2, eps, process_group)
 
 

@@ -73,14 +73,44 @@ def evonorm_s0(
 def evonorm_s1(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, groups: int = 32, eps: float = 1e-5
 ) -> Tensor:
-    """EvoNorm-S1, weight x sigmoid(x) / sqrt(group variance + eps) + bias; arguments as in `evonorm_s0`."""
+    """EvoNorm-S1, weight x sigmoid(x) / sqrt(group variance + eps) + bias.
+
+    Args:
+        x: as in `evonorm_s0`.
+        weight: likewise.
+        bias: likewise.
+        groups: likewise.
+        eps: added to the variance.
+
+    Returns:
+        Tensor of x's shape, dtype and memory format.
+
+    Raises:
+        TypeError: x is not floating.
+        ValueError: the channels cannot be divided into the groups, or a shape does not fit.
+    """
     return _evonorm_s(x, None, weight, bias, groups, True, eps)
 
 
 def evonorm_s2(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, groups: int = 32, eps: float = 1e-5
 ) -> Tensor:
-    """EvoNorm-S2, weight x sigmoid(x) / sqrt(group mean of x^2 + eps) + bias; arguments as in `evonorm_s0`."""
+    """EvoNorm-S2, weight x sigmoid(x) / sqrt(group mean of x^2 + eps) + bias.
+
+    Args:
+        x: as in `evonorm_s0`.
+        weight: likewise.
+        bias: likewise.
+        groups: likewise.
+        eps: added to the mean.
+
+    Returns:
+        Tensor of x's shape, dtype and memory format.
+
+    Raises:
+        TypeError: x is not floating.
+        ValueError: the channels cannot be divided into the groups, or a shape does not fit.
+    """
     return _evonorm_s(x, None, weight, bias, groups, False, eps)
 
 

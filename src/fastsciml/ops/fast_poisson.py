@@ -78,7 +78,18 @@ def fast_poisson(f: Tensor, transforms: Sequence[int], eigenvalues: Sequence[Ten
 def axis_eigenvalues(
     extent: int, spacing: float, transform: int, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """The second difference's eigenvalues (2 / h sin(θ_k / 2))^2, in the order of the transform's coefficients."""
+    """The second difference's eigenvalues (2 / h sin(θ_k / 2))^2, in the order of the transform's coefficients.
+
+    Args:
+        extent: unknowns n along the axis.
+        spacing: h.
+        transform: a `Transform`.
+        dtype: of the result.
+        device: likewise.
+
+    Returns:
+        Tensor [n].
+    """
     k = torch.arange(extent, dtype=torch.float64)
     if transform == Transform.PERIODIC:
         theta = 2 * k / extent
@@ -92,7 +103,15 @@ def axis_eigenvalues(
 
 
 def axis_weights(extent: int, transform: int) -> Tensor:
-    """The share of a cell's volume that belongs to each unknown: 1/2 at the vertex of a Neumann end. float64 [n]."""
+    """The share of a cell's volume that belongs to each unknown: 1/2 at the vertex of a Neumann end.
+
+    Args:
+        extent: unknowns n along the axis.
+        transform: a `Transform`.
+
+    Returns:
+        float64 [n].
+    """
     weights = torch.ones(extent, dtype=torch.float64)
     if extent > 1 and transform in (Transform.VERTEX_NEUMANN, Transform.VERTEX_NEUMANN_DIRICHLET):
         weights[0] = 0.5
@@ -102,7 +121,15 @@ def axis_weights(extent: int, transform: int) -> Tensor:
 
 
 def is_fast(extent: int, transform: int) -> bool:
-    """Whether the transform's length, n but n ± 1 between two equal ends at vertices, has no prime factor above 7."""
+    """Whether the transform's length, n but n ± 1 between two equal ends at vertices, has no prime factor above 7.
+
+    Args:
+        extent: unknowns n along the axis.
+        transform: a `Transform`.
+
+    Returns:
+        Whether it is so.
+    """
     length = extent
     if extent > 1 and transform in (Transform.VERTEX_DIRICHLET, Transform.VERTEX_NEUMANN):
         length += 1 if transform == Transform.VERTEX_DIRICHLET else -1

@@ -46,7 +46,14 @@ def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace:
 
 
 def multigrid_workspace(hierarchy: Hierarchy) -> int:
-    """Floats of workspace a V-cycle needs with torch's present number of threads."""
+    """Floats of workspace a V-cycle needs with torch's present number of threads.
+
+    Args:
+        hierarchy: of the cycle.
+
+    Returns:
+        How many.
+    """
     h = hierarchy
     size: int = torch.ops.fastsciml.multigrid_workspace(
         h.extents, h.periodic, h.schedule.sweeps, torch.get_num_threads()

@@ -48,7 +48,15 @@ def split_rows(rows: Tensor, scale: float = 1.0, out: Tensor | None = None) -> T
 
 
 def join_rows(rows: Tensor, extent: int) -> Tensor:
-    """The inverse of splitting: [..., 2 half] -> [..., extent]."""
+    """The inverse of splitting: [..., 2 half] -> [..., extent].
+
+    Args:
+        rows: in halves, as `split_rows` gives them.
+        extent: entries of a whole row.
+
+    Returns:
+        Whole rows.
+    """
     return rows.reshape(*rows.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)[..., :extent]
 
 
