@@ -37,6 +37,7 @@ FULL_TINY = replace(TINY, quick=False)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("bench.__main__.FOLDER", tmp_path / "results")
     return tmp_path
 
 
