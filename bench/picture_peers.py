@@ -48,5 +48,6 @@ def draw(cores: dict[str, Any]) -> Figure | None:
     axes.margins(x=0.1)
     axes.grid(which="major", axis="x", color="0.9")
     axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title("Against peers: right of 1, the peer takes longer")
     return figure

@@ -75,5 +75,6 @@ def draw(cores: dict[str, Any]) -> Figure | None:
         f"copy {roof.bandwidth / 1e9:.3g} GB/s, torch.mm {roof.rate / 1e9:.3g} Gflop/s",
     )
     axes.grid(which="major", color="0.9")
+    axes.set_axisbelow(True)
     figure.legend(loc="outside right upper", frameon=False, fontsize="small", title="share of the nearer limit")
     return figure

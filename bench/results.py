@@ -40,7 +40,9 @@ class Results:
             raise ResultsError(f"{folder} is no folder, and cannot be made one: {error.strerror}") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ResultsError(f"the folder {folder} cannot be written to")
-        self.stem = file_name(machine.describe()["cpu"]) + ("-small" if small else "")
+        cpu = machine.describe()["cpu"]
+        self.title = f"{cpu}, small sizes" if small else cpu
+        self.stem = file_name(cpu) + ("-small" if small else "")
         self.path = folder / f"{self.stem}.json"
         self._cores()
 
@@ -55,6 +57,7 @@ class Results:
         written = []
         for name, figure in pictures.draw(self._cores()).items():
             path = self.path.with_name(f"{self.stem}-{name}.png")
+            figure.supxlabel(self.title, fontsize="small", color="0.4")
             with replacing(path) as file:
                 figure.savefig(file, format="png", dpi=120)
             written.append(path)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bench import memory, scaling
@@ -40,14 +42,18 @@ def test_a_slope_is_the_power():
 
 
 def test_a_grid_without_memory_is_left_out_and_named(monkeypatch):
-    needed = 12 * 8 * 32**3
+    needed = 12 * 8 * 45**3
     monkeypatch.setattr(memory, "available", lambda: needed - 1)
-    sizes, _ = scaling.run(TINY, silent).figures
-    assert {row["grid"] for row in sizes.rows} == {"21^3"}
-    assert "32^3 left out: needs 0.0 GiB of free memory." in sizes.note
-    monkeypatch.setattr(memory, "available", lambda: 0)
-    with pytest.raises(DisagreementError, match="no grid"):
-        scaling.run(TINY, silent)
+    sizes, _ = scaling.run(replace(TINY, size=45), silent).figures
+    assert {row["grid"] for row in sizes.rows} == {"21^3", "32^3"}
+    assert "45^3 left out: needs 0.0 GiB of free memory." in sizes.note
+
+
+@pytest.mark.parametrize(("size", "free", "why"), [(31, None, "one of at most 31"), (32, 0, "21.3 left out")])
+def test_one_grid_has_no_slope(size, free, why, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: free)
+    with pytest.raises(DisagreementError, match=why):
+        scaling.run(replace(TINY, size=size), silent)
 
 
 def test_a_wrong_solution_gets_no_time(monkeypatch):
