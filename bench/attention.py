@@ -11,10 +11,11 @@ from . import attention_memory, attention_training, limits, memory
 from .attention_peers import CHUNKS, Case, bidirectional, chunked, decayed, ours, softmax
 from .machine import load
 from .measure import Spread, ratio, seconds_of_rounds
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
+from .report import Cell, Comparison, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 16384, 1024
 LENGTHS = (2**10, 2**12, 2**14, 2**16, 2**18)
+QUICK_ROUNDS = 2  # of what takes longest in a quick run
 CHECKED_LENGTH = 4096  # the float64 reference of the full length would take minutes
 
 Seconds = dict[str, list[float]]
@@ -27,28 +28,33 @@ def run(settings: Settings, tell: Tell) -> Report:
     Case(min(settings.size, CHECKED_LENGTH)).check([ours, *map(chunked, CHUNKS)])
     tell(f"timing {case.name}")
     seconds = seconds_of_rounds(_competitors(case), settings.repetitions)
+    few = min(QUICK_ROUNDS, settings.repetitions) if settings.quick else settings.repetitions
     tell("timing other sizes")
-    others = [(other, seconds_of_rounds(_of_size(other), settings.repetitions)) for other in _sizes(settings)]
+    others = [(other, seconds_of_rounds(_of_size(other), few)) for other in _sizes(settings)]
     tell("timing lengths")
     lengths = seconds_of_rounds(_of_lengths(settings), settings.repetitions)
     tell("timing training")
     attention_training.check()
-    training = seconds_of_rounds(attention_training.competitors(), settings.repetitions)
+    training = seconds_of_rounds(attention_training.competitors(), few)
     tell("measuring memory")
     measured = memory.measurable() and not settings.quick
     peak = Spread.of([attention_memory.peak_tensors(settings.threads)]) if measured else None
+    few_rounds = f" ({few} of other sizes and of training)" if few < settings.repetitions else ""
     return Report(
         "attention",
         settings,
         _judge(settings, case, seconds, lengths, peak, training),
         [_first_figures(case, seconds), _size_figures(others), _length_figures(lengths), _training_figures(training)],
         [
-            f"{settings.threads} threads, {settings.repetitions} rounds, competitors in turn: median (least..most).",
+            f"{settings.threads} threads, {settings.repetitions} rounds{few_rounds}, competitors in turn: median "
+            "(least..most).",
             f"Outputs and gradients agreed with the float64 definition at {CHECKED_LENGTH:,} tokens before a time "
             "was taken.",
-            "Triton kernels: by `python -m bench gpu`, where there is a GPU. flash-linear-attention: not compared.",
+            "Triton kernels: by `python -m bench gpu`, where there is a GPU.",
             f"Before this run: {load_before}.",
         ],
+        _comparisons(case, seconds, training),
+        ["flash-linear-attention's kernels need a GPU: not compared here; `python -m bench gpu` does."],
     )
 
 
@@ -138,6 +144,17 @@ def _judge(
         ),
     }
     return judged(measured, full=not settings.quick and settings.size == FULL_SIZE)
+
+
+def _comparisons(case: Case, seconds: Seconds, training: Seconds) -> list[Comparison]:
+    forward, name = seconds["ours"], f"attention, {case.name}"
+    in_context = ratio(training["einsum, 1 layer"], training["ours, 1 layer"])
+    return [
+        Comparison(f"{name}, forward", "chunked PyTorch", ratio(_best(seconds), forward)),
+        Comparison(f"{name}, forward", "scaled_dot_product_attention", ratio(seconds["softmax"], forward)),
+        Comparison(f"{name}, both", "chunked PyTorch", ratio(_best(seconds, " both"), seconds["ours both"])),
+        Comparison("training one layer in context", "einsum", in_context),
+    ]
 
 
 def _first_figures(case: Case, seconds: Seconds) -> Figures:

@@ -21,7 +21,7 @@ from . import directions_step
 from .directions_peers import Deflation, Map, Timed, has_incomplete_cholesky, incomplete_cholesky, untrained_convolution
 from .machine import load
 from .measure import DisagreementError, Spread, interleave, ratio
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
+from .report import Cell, Comparison, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 128, 32
 LOOSE, TIGHT, TIGHTEST = 1e-4, 1e-6, 1e-9
@@ -93,7 +93,14 @@ def run(settings: Settings, tell: Tell) -> Report:
             "Iterations and seconds are those after which the true relative residual was below the tolerance.",
             f"Before this run: {load_before}.",
         ],
+        [Comparison(f"conjugate-direction step, {step.n}^3", "PyTorch operations", step.times_faster)],
+        _absent_peers(),
     )
+
+
+def _absent_peers() -> list[str]:
+    absent = [] if has_incomplete_cholesky() else ["ilupp is not installed: IC(0)-PCG not compared."]
+    return [*absent, *([] if DCDM_WEIGHTS in shipped_names() else ["no weights: DCDM not compared."])]
 
 
 def _absent(measured: dict[Target, Spread | None]) -> list[Judgement]:
@@ -172,10 +179,9 @@ def _table(title: str, traces: dict[str, tuple[Way, Trace]]) -> Figures:
         cells["set-up, s"] = way.setup or ""
         cells["training"] = way.trained
         rows.append(cells)
-    absent = [] if has_incomplete_cholesky() else ["IC(0)-PCG: absent, ilupp is not installed."]
-    absent += [] if DCDM_WEIGHTS in shipped_names() else ["DCDM: absent, no weights."]
-    note = "solve_poisson's iterations take up to three V-cycles. Set-up beside that of the solver."
-    return Figures(title, rows, " ".join([note, *absent]))
+    return Figures(
+        title, rows, "solve_poisson's iterations take up to three V-cycles. Set-up beside that of the solver."
+    )
 
 
 def _times_fewer(traces: dict[str, tuple[Way, Trace]]) -> Spread | None:

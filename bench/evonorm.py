@@ -24,7 +24,7 @@ from .evonorm_peers import (
 )
 from .machine import ABSENT, installed_version, load
 from .measure import Spread, interleave, ratio
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
+from .report import Cell, Comparison, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 56, 16
 SMALL_BATCH = 2  # of a quick run
@@ -86,6 +86,8 @@ def run(settings: Settings, tell: Tell) -> Report:
             _cuda_figures(),
         ],
         [*_notes(settings), f"Before this run: {load_before}."],
+        _comparisons(measured[0]),
+        [f"timm is {ABSENT}: its layers not compared."] if installed_version("timm") == ABSENT else [],
     )
 
 
@@ -93,6 +95,8 @@ def _cases(settings: Settings) -> list[Case]:
     n, s = SMALL_BATCH if settings.quick else 32, settings.size
     shapes = [(n, 64, s, s), (n, 128, s // 2, s // 2), (n, 256, s // 4, s // 4), (n, 512, s // 8, s // 8)]
     shapes += [(2, 64, 2 * s, 2 * s), (1, 64, s - 1, s + 1)]
+    if settings.quick:  # each is compiled anew, which takes seconds
+        shapes = [shapes[0], shapes[-1]]
     return [*map(Case, shapes), Case(shapes[0], channels_last=True)]
 
 
@@ -154,6 +158,18 @@ def _judge(settings: Settings, first: Measured, peaks: dict[str, Spread | None])
         Target("B0: peak memory, tensors of x's size", 4.05): peaks["B0"],
     }
     return judged(measured, full=not settings.quick and settings.size == FULL_SIZE)
+
+
+def _comparisons(first: Measured) -> list[Comparison]:
+    peers = {ours: dict(of) for ours, of in PEERS.items()}
+    for name in ("S0", "B0"):
+        if f"timm {name} both" in first.seconds:
+            peers[f"{name} both"][f"timm {name} both"] = "timm"
+    return [
+        Comparison(f"EvoNorm {ours}, {first.case.name}", column, first.times(peer, ours))
+        for ours, of in peers.items()
+        for peer, column in of.items()
+    ]
 
 
 def _first_figures(first: Measured) -> Figures:
@@ -219,11 +235,8 @@ def _cuda_figures() -> Figures:
 
 
 def _notes(settings: Settings) -> list[str]:
-    notes = [
+    return [
         f"{settings.threads} threads, {settings.repetitions} rounds, competitors in turn: median (least..most).",
         "Output and gradients agreed with the float64 definition at every shape before a time was taken.",
         "The pairs and the formulae get the same inputs; torch.compile compiles for the one shape, before the time.",
     ]
-    if installed_version("timm") == ABSENT:
-        notes.append(f"timm is {ABSENT}: not compared.")
-    return notes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from . import gpu_attention, gpu_evonorm, gpu_poisson, gpu_time
+from .attention_peers import flash_linear_attention
+from .machine import ABSENT
 from .measure import DisagreementError, Spread
 from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell
 
@@ -29,6 +31,9 @@ def run(settings: Settings, tell: Tell) -> Report:
             f"{settings.repetitions} rounds, competitors in turn; times by the device's events, solves by the clock.",
             "Results agreed with the float64 definitions, and solutions with the equation, before a time was taken.",
         ],
+        absent=[f"fla-core is {ABSENT}: flash-linear-attention not compared."]
+        if flash_linear_attention() is None
+        else [],
     )
 
 

@@ -9,7 +9,7 @@ from . import limits, memory, mgno_memory
 from .machine import load
 from .measure import Spread, ratio, seconds_of_rounds
 from .mgno_peers import Case
-from .report import Cell, Figures, Judgement, Report, Settings, Target, Tell, judged
+from .report import Cell, Comparison, Figures, Judgement, Report, Settings, Target, Tell, judged
 
 FULL_SIZE, QUICK_SIZE = 256, 32
 FORMATS = ("channels_last", "contiguous")
@@ -42,6 +42,10 @@ def run(settings: Settings, tell: Tell) -> Report:
             f"{settings.threads} threads, {settings.repetitions} rounds, competitors in turn: median (least..most).",
             "Outputs and gradients agreed with the modules in float64 before a time was taken.",
             f"Before this run: {load_before}.",
+        ],
+        [
+            Comparison(f"MgNO layer, {case.name}, {what}", "torch's modules", ratio(_best(seconds, end), seconds[ours]))
+            for what, ours, end in (("forward", "ours", ""), ("both", "ours both", " both"))
         ],
     )
 

@@ -13,8 +13,8 @@ from . import poisson_fmg as fmg
 from . import poisson_growth as growth
 from . import poisson_masked as masked
 from .machine import load
-from .measure import Spread
-from .report import Judgement, Report, Settings, Target, Tell
+from .measure import Spread, ratio
+from .report import Comparison, Judgement, Report, Settings, Target, Tell
 
 FULL_SIZE, QUICK_SIZE = 128, 64
 
@@ -76,6 +76,8 @@ def run(settings: Settings, tell: Tell) -> Report:
             *masked.notes(measured.smoke),
             f"Before this run: {load_before}.",
         ],
+        comparisons(measured),
+        masked.absent(measured.smoke),
     )
 
 
@@ -92,6 +94,21 @@ def _measure(settings: Settings, tell: Tell) -> Measured:
     why_not = growth.why_not(settings)
     grown = None if why_not else growth.measure(settings, tell)
     return Measured(bandwidth, boxes, cycles, full, gradient, runs, smoke, setup, grown, why_not)
+
+
+def comparisons(m: Measured) -> list[Comparison]:
+    made = [
+        Comparison(
+            f"box, {b.problem.name}, {method}",
+            "SciPy's DST",
+            ratio(b.timings[box.DST].seconds, b.timings[method].seconds),
+        )
+        for b in m.boxes
+        for method in box.METHODS
+    ]
+    against = {peer: m.smoke.times_ours(peer) for peer in masked.PEERS}
+    plume = f"smoke plume, {m.smoke.problem.name}"
+    return [*made, *(Comparison(plume, peer, times) for peer, times in against.items() if times is not None)]
 
 
 def promises(m: Measured, settings: Settings) -> list[Promise]:

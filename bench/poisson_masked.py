@@ -140,11 +140,16 @@ def figures(smoke: Smoke) -> Figures:
     )
 
 
-def notes(smoke: Smoke) -> list[str]:
+def absent(smoke: Smoke) -> list[str]:
     lines = []
     for why in dict.fromkeys(smoke.absent.values()):
         names = [name for name, reason in smoke.absent.items() if reason == why]
         lines.append(f"{why}: {', '.join(names)} not compared.")
+    return lines
+
+
+def notes(smoke: Smoke) -> list[str]:
+    lines = []
     if PYAMG in smoke.peers:
         lines.append("PyAMG uses one thread.")
     if smoke.petsc is not None:

@@ -101,8 +101,8 @@ class Problem:
 
     def residual(self, u: Array) -> float:
         """||f - A u|| / ||f|| in NumPy, which shares no code with the kernels."""
-        if self.centering == "vertex":
-            return _residual_at_vertices(self.rhs, u, self.spacing)
+        if self.centering == "vertex" or (self.solid is None and self.boundary == DIRICHLET):
+            return _residual_in_box(self.rhs, u, self.spacing, cells=self.centering == "cell")
         f = self.rhs if self.solid is None else np.where(self.solid, 0.0, self.rhs)
         at_rest = [np.broadcast_to(0.0, _with_one_more(self.shape, axis)) for axis in range(f.ndim)]
         less_gradient = project(at_rest, u, self.spacing, self.boundary, self.solid)
@@ -154,12 +154,16 @@ def grid_name(shape: Sequence[int]) -> str:
     return f"{shape[0]}^3" if len(set(shape)) == 1 and len(shape) == 3 else "x".join(map(str, shape))
 
 
-def _residual_at_vertices(f: Array, u: Array, spacing: Sequence[float]) -> float:
-    """Plane by plane, since the largest problems leave no room for another array. Beyond the ends, u = 0."""
+def _residual_in_box(f: Array, u: Array, spacing: Sequence[float], cells: bool) -> float:
+    """Plane by plane, since the largest problems leave no room for another array. Beyond the ends, u = 0.
+
+    A cell's wall is half a spacing away, so that it counts twice.
+    """
     wx, wy, wz = (h**-2 for h in spacing)
     squares = 0.0
     for i, plane in enumerate(u):
-        r = f[i] - 2 * (wx + wy + wz) * plane
+        at_ends = ((i == 0) + (i + 1 == len(u))) * wx if cells else 0.0
+        r = f[i] - (2 * (wx + wy + wz) + at_ends) * plane
         if i > 0:
             r += wx * u[i - 1]
         if i + 1 < len(u):
@@ -168,6 +172,10 @@ def _residual_at_vertices(f: Array, u: Array, spacing: Sequence[float]) -> float
         r[:-1] += wy * plane[1:]
         r[:, 1:] += wz * plane[:, :-1]
         r[:, :-1] += wz * plane[:, 1:]
+        if cells:
+            for end in (0, -1):
+                r[end] -= wy * plane[end]
+                r[:, end] -= wz * plane[:, end]
         squares += float(np.vdot(r, r))
     return sqrt(squares) / float(np.linalg.norm(f))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -20,6 +20,8 @@ from .measure import Spread
 
 Cell = Spread | float | int | str
 Verdict = Literal["met", "missed", "not judged"]
+# Of the files' layout, to be counted up when tables change that pictures are made of.
+FORMAT = 1
 COLOURS = {"met": "green", "missed": "red", "not judged": "yellow"}
 
 
@@ -82,36 +84,65 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A peer that did the same work: its seconds over ours, round by round."""
+
+    what: str
+    peer: str
+    times: Spread
+
+
+@dataclass(frozen=True)
 class Report:
+    """absent: sentences that name each peer that was not compared, and why."""
+
     core: str
     settings: Settings
     judgements: list[Judgement]
     figures: list[Figures]
     notes: list[str]
+    peers: list[Comparison] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     @property
     def all_met(self) -> bool:
         """A target that could not be judged is not met: nothing has shown that it holds."""
         return all(judgement.verdict == "met" for judgement in self.judgements)
 
+    @property
+    def fell_short(self) -> list[str]:
+        """A line for each target that is not met."""
+        return [
+            f"{self.core}: {one.target.what}: must be {one.target}, "
+            + (f"measured {one.measured}" if one.verdict == "missed" else f"{one.verdict}: {one.why}")
+            for one in self.judgements
+            if one.verdict != "met"
+        ]
+
 
 def show(report: Report, console: Console) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in machine.describe().items()), highlight=False)
     for figures in report.figures:
         console.print(_figures_table(figures), *([figures.note] if figures.note else []), sep="\n")
-    console.print(_judgements_table(report))
-    for note in report.notes:
+    if report.judgements:
+        console.print(_judgements_table(report))
+    for note in [*report.notes, *(f"Absent: {peer}" for peer in report.absent)]:
         console.print(f"- {note}", highlight=False)
 
 
+def document(reports: list[Report]) -> dict[str, Any]:
+    """As it is written to a file; each core says when and where it was measured, since files of several runs merge."""
+    about = {"when": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine.describe()}
+    return {"format": FORMAT, **about, "cores": {report.core: {**about, **asdict(report)} for report in reports}}
+
+
 def write(reports: list[Report], path: Path) -> None:
-    document = {
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "cores": {report.core: asdict(report) for report in reports},
-    }
+    write_document(document(reports), path)
+
+
+def write_document(made: dict[str, Any], path: Path) -> None:
     with replacing(path) as file:
-        file.write(json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(made, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def _figures_table(figures: Figures) -> Table:

@@ -37,6 +37,7 @@ FULL_TINY = replace(TINY, quick=False)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("bench.__main__.FOLDER", tmp_path / "results")
     return tmp_path
 
 
@@ -161,14 +162,14 @@ def test_without_petsc_its_promises_are_not_judged(whole):
     petsc = [j for j in whole.judgements if "PETSc" in j.target.what]
     assert [(j.verdict, j.measured, j.why) for j in petsc] == [("not judged", None, "petsc4py is not installed")] * 3
     assert not whole.all_met
-    assert any(note.startswith("petsc4py is not installed: PETSc CG + hypre BoomerAMG,") for note in whole.notes)
+    assert any(line.startswith("petsc4py is not installed: PETSc CG + hypre BoomerAMG,") for line in whole.absent)
 
 
 def test_an_absent_peer_is_named(monkeypatch):
     monkeypatch.setattr(poisson_masked, "installed_version", lambda name: poisson_masked.ABSENT)
     smoke = poisson_masked.measure(TINY, _silent)
     assert smoke.times_ours(poisson_masked.PYAMG) is None
-    assert "pyamg is not installed: PyAMG Ruge-Stuben + CG not compared." in poisson_masked.notes(smoke)
+    assert "pyamg is not installed: PyAMG Ruge-Stuben + CG not compared." in poisson_masked.absent(smoke)
     assert [row["solver"] for row in poisson_masked.figures(smoke).rows] == ["fastsciml"]
 
 
