@@ -74,8 +74,12 @@ class Run:
         """Write the network with its best weights, and the picture."""
         trainer = self.trainer
         trainer.load_best()
+        settings = self.settings.to_dict()
+        if settings["start"] is not None:
+            # Weights are given away: they tell no folder of the machine they were made on.
+            settings["start"] = Path(settings["start"]).name
         about = {
-            "settings": self.settings.to_dict(),
+            "settings": settings,
             "validation_loss": trainer.best_loss,
             "epochs": trainer.epoch,
             "seconds": trainer.seconds,
