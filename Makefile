@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST := $(if $(WORKERS),OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1) $(BIN)/python -m pytest \
   $(if $(WORKERS),-n $(WORKERS) --dist worksteal)
 
-.PHONY: solve test lint docs bench sanitize sanitize-cuda threads clean
+.PHONY: solve test lint docs bench wheel sanitize sanitize-cuda threads clean
 
 solve: .venv/installed
 	$(BIN)/fastsciml solve
@@ -66,6 +66,13 @@ docs: .venv/ready-for-tests
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m bench
+
+# One wheel for every Python 3 and torch, in dist/: what it links to is named by the tag, and torch's libraries are left
+# to torch.
+wheel: .venv/ready-for-tests
+	rm -rf build/wheels
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip wheel -q --no-build-isolation --no-deps -w build/wheels .
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/auditwheel repair --exclude 'libtorch*' --exclude 'libc10*' -w dist build/wheels/*.whl
 
 # torch comes first and pinned: the CPU build is small, and the build below takes its headers from it.
 .venv/torch:

@@ -12,6 +12,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+COMPILER_WANTED = "install g++ 12 or later, or name a C++20 compiler by CXX"
 
 
 def environment() -> dict[str, str]:
@@ -23,10 +24,28 @@ def environment() -> dict[str, str]:
     return {**os.environ, "CUDACXX": str(max(compilers))} if compilers else dict(os.environ)
 
 
+def require_tools() -> None:
+    """End in one sentence where what builds is missing, before CMake tells it in forty lines."""
+    names = [os.environ["CXX"].split()[0]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
+    compiler = next(filter(None, map(shutil.which, names)), None)
+    if compiler is None:
+        sys.exit(f"fastsciml is compiled when it is installed, but there is no {' or '.join(names)}: {COMPILER_WANTED}")
+    program = ["-std=c++20", "-fsyntax-only", "-x", "c++", "-"]
+    understood = subprocess.run([compiler, *program], input="#include <span>\n", text=True, capture_output=True)
+    if understood.returncode:
+        sys.exit(f"fastsciml is written in C++20, which {compiler} does not compile: {COMPILER_WANTED}")
+    for tool in ("cmake", "ninja"):
+        if shutil.which(tool) is None:
+            sys.exit(f"fastsciml is compiled when it is installed, but there is no {tool}: pip install {tool}")
+    if find_spec("torch") is None:
+        sys.exit("fastsciml is compiled with torch's headers, but there is no torch: pip install torch")
+
+
 class BuildWithLibraries(build_py):
     """build_py that builds the compiled libraries first, into the package's lib folder."""
 
     def run(self) -> None:
+        require_tools()
         super().run()
         editable = self.editable_mode
         package = ROOT / "src" / "fastsciml" if editable else Path(self.build_lib) / "fastsciml"

@@ -38,24 +38,27 @@ CHANNELS = 24
 # csrc/poisson/operators.h: for each of six faces a difference and a product, and their sum.
 APPLY_BYTES, APPLY_FLOPS = 8, 6 + 6 + 5
 # csrc/multigrid/passes.h. A sweep's cell: f and six products, times the inverse diagonal, less v, relaxed, added. Four
-# sweeps on the finest level, six on the others, which hold a seventh as many cells; the residual and its mean; the
-# correction's interpolation along z, then y, then x (3 + 3/2 + 3/4), weighed and added.
+# sweeps on the finest level, six on the others, which hold a seventh as many cells; of the first, from zero, half the
+# cells are f times two numbers. The residual and its mean; the correction's interpolation along z, then y, then x
+# (3/4 + 3/2 + 3), weighed and added.
 SWEEP_FLOPS, RESIDUAL_FLOPS, TRANSFER_FLOPS = 12 + 4, 12 + 2, 1 + 5.25 + 2
-CYCLE_FLOPS = (4 + 6 / 7) * SWEEP_FLOPS + (RESIDUAL_FLOPS + TRANSFER_FLOPS) * 8 / 7
+FROM_ZERO_FLOPS = (2 - SWEEP_FLOPS) / 2
+CYCLE_FLOPS = (4 + 6 / 7) * SWEEP_FLOPS + (FROM_ZERO_FLOPS + RESIDUAL_FLOPS + TRANSFER_FLOPS) * 8 / 7
 # csrc/directions/operators.h, m directions: A z and 2 + 2 m inner products; then z += sum beta p, u += length z,
 # r = scale (f - A u) and its square.
 STEP_BYTES = directions_step.LINE_SEARCH_BYTES + directions_step.UPDATE_BYTES
 STEP_FLOPS = (
     APPLY_FLOPS + 2 * (2 + 2 * directions_step.DIRECTIONS) + 2 * directions_step.DIRECTIONS + 2 + APPLY_FLOPS + 4
 )
-# csrc/evonorm/: moments are a difference, a square and two sums. A sigmoid is an exponential (core/exp.h: 2 to round,
-# 4 to reduce, 12 for the polynomial), 1 more and a division; its argument a product. Backward (variants.h): the sigmoid
-# anew, then the slopes, three sums and a x + b.
-MOMENTS, SIGMOID = 4, 1 + 18 + 2
-S_FORWARD, S_BACKWARD = MOMENTS + SIGMOID + 2, SIGMOID + 8 + 4 + 4
-# Quotients: v x + own, the maximum, the division, weight x, bias. Backward the same quotient in either reading, the
-# slopes with five sums, then dx and a x + b.
-B_FORWARD, B_BACKWARD = MOMENTS + 6, 2 * 4 + 3 + 7 + 4 + 4
+# csrc/evonorm/: moments are a difference, a square and two sums. A sigmoid is an exponential (core/exp.h: 3 to round, 4
+# to reduce, 12 for the polynomial, 1 to scale), 1 more and a division; its argument a product. Forward scales and
+# shifts. Backward (variants.h): the sigmoid anew, the slopes, three sums, and a x + b added.
+MOMENTS, SIGMOID, AFFINE = 4, 1 + 20 + 2, 3
+S_FORWARD, S_BACKWARD = MOMENTS + SIGMOID + 2, SIGMOID + 9 + 3 + AFFINE
+# Quotients: v x + own, the maximum, the division, weight x, bias. Backward the same, in both readings; the slopes and
+# five sums in the first, dx in the second.
+B_QUOTIENT = 2 + 1 + 1
+B_FORWARD, B_BACKWARD = MOMENTS + B_QUOTIENT + 2, 2 * B_QUOTIENT + 4 + 5 + 4 + AFFINE
 # Tensors of x's size, as bench/evonorm.py counts them.
 EVONORM = {
     "EvoNorm S0 forward": (2, S_FORWARD),

@@ -1,5 +1,7 @@
 """Fast kernels for scientific machine learning in PyTorch, and the published methods built on them."""
 
+import logging
+
 from fastsciml import (
     _library,  # the operators must be in torch before anything names them
     nn,
@@ -20,6 +22,9 @@ from fastsciml.solvers import (
 )
 
 __version__ = package_version()
+
+# Silent unless the application asks: logging.getLogger("fastsciml").
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "Dirichlet",

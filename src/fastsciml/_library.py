@@ -5,11 +5,14 @@ has CUDA.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+_log = logging.getLogger(__name__)
 
 SIMD_LEVELS = ("generic", "avx2", "avx512")
 
@@ -49,6 +52,7 @@ def load() -> Loaded:
         raise ImportError(f"FASTSCIML_SIMD={level} must be one of {', '.join(runnable)} here")
     _load_library(_library_file(folder, level))
     cuda, reason = _load_cuda(folder, record["cuda_absent_because"])
+    _log.debug("loaded %s; cuda: %s", _library_file(folder, level), reason or "loaded")
     return Loaded(
         folder=folder,
         simd_level=level,

@@ -1,5 +1,6 @@
 """The command line: `fastsciml solve`, `fastsciml dcdm`, `fastsciml icl`, `fastsciml mgno`, `fastsciml config`."""
 
+import logging
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.logging import RichHandler
 
 import fastsciml
 
@@ -49,8 +51,14 @@ def _main(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print and exit."),
     ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Log results and files to stderr; -vv: every iteration, too."),
+    ] = 0,
 ) -> None:
-    pass
+    if verbose:
+        logging.basicConfig(format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)])
+        logging.getLogger("fastsciml").setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """How a command ends: its exit code, and one sentence where it fails."""
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ def notes_afterwards() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         yield
     for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
+        typer.echo(f"note: {warning.message}", err=True)
 
 
 @contextmanager
@@ -39,5 +38,5 @@ def failing_in_one_sentence() -> Iterator[None]:
 
 
 def fail(sentence: str, code: int) -> NoReturn:
-    print(f"fastsciml: {sentence.rstrip('.')}.", file=sys.stderr)
+    typer.echo(f"fastsciml: {sentence.rstrip('.')}.", err=True)
     raise typer.Exit(code)

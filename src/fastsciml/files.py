@@ -1,5 +1,6 @@
 """Reading arrays without pickle, and writing files that are either whole or not there."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
 
 NPY_MAGIC = b"\x93NUMPY"
 
@@ -40,6 +43,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _log.info("wrote %s", path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

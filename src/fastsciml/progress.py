@@ -17,7 +17,7 @@ from rich.progress import (
 
 
 class ResidualBar:
-    """Shows a residual on its way to the tolerance, on a logarithmic scale.
+    """Shows a residual on its way to the tolerance, on a logarithmic scale; nothing where stderr is no terminal.
 
     Use as a context manager and hand it to `solve_poisson(progress=...)`. `stage` tells what is
     going on before and after the iteration.
@@ -25,13 +25,15 @@ class ResidualBar:
 
     def __init__(self, tolerance: float, console: Console | None = None) -> None:
         self._tolerance = tolerance
+        console = console or Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=console or Console(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
 
@@ -81,6 +83,7 @@ class ResidualBar:
 
 
 def training_bar(quiet: bool = False) -> Progress:
-    """A bar on stderr for tasks with a field `state`, with the times that have passed and remain."""
+    """A bar for tasks with a field `state`, with the times that have passed and remain; stderr must be a terminal."""
     columns = (BarColumn(bar_width=24), TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=quiet)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)

@@ -7,6 +7,7 @@ random numbers, and a run goes on from it bit by bit as if it had never ended.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ from fastsciml.directions.settings import Settings
 from fastsciml.directions.training_data import Geometry, solver_of
 from fastsciml.directions.weights import start_from
 from fastsciml.seeds import mixed_seed
+
+_log = logging.getLogger(__name__)
 
 SAVE_EVERY = 60.0  # seconds
 
@@ -204,6 +207,7 @@ class Trainer:
         if not (math.isfinite(record.loss) and math.isfinite(record.validation_loss)):
             raise FloatingPointError(f"the loss is no longer finite in epoch {self.epoch}: lower the rate")
         self.records.append(record)
+        _log.info("%s", record)
         self._stale += 1
         if record.validation_loss < self.best_loss:
             self.best, self.best_loss, self._stale = self._weights(), record.validation_loss, 0

@@ -6,6 +6,7 @@ Everything random comes from one generator, whose state is in the checkpoint.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from fastsciml.incontext.experiment import Experiment
 from fastsciml.incontext.references import compare, nearest_descent, tuning_tasks
 from fastsciml.incontext.tasks import Tasks
 from fastsciml.nn import InContextLearner
+
+_log = logging.getLogger(__name__)
 
 VALIDATION_TASKS = 2048
 VALIDATION_SEED = 2**31 - 1
@@ -135,6 +138,7 @@ class Trainer:
             loss = self.advance(min(log_every - self.step % log_every, self.experiment.steps - self.step))
             if not self._stopping:
                 self.records.append(self._record(loss))
+                _log.info("%s", self.records[-1])
                 on_record(self.records[-1])
                 if not math.isfinite(self.records[-1].validation_loss):
                     raise FloatingPointError(f"the loss is no longer finite after {self.step} steps: lower the rate")

@@ -7,6 +7,7 @@ needs no state of random numbers, and a run goes on from it bit by bit as if it 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ from fastsciml.operators.gradient_checkpoint import checkpoint_layers
 from fastsciml.operators.normaliser import NormalisedOperator, Normaliser
 from fastsciml.operators.settings import TrainingSettings
 from fastsciml.seeds import mixed_seed
+
+_log = logging.getLogger(__name__)
 
 AMP = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -242,6 +245,7 @@ class Trainer:
         if not all(map(math.isfinite, (record.train_loss, record.test_l2, record.test_h1))):
             raise FloatingPointError(f"the loss is no longer finite in epoch {self.epoch}: lower the rate")
         self.records.append(record)
+        _log.info("%s", record)
 
     def _save_first(self, checkpoint: Path | None) -> None:
         if checkpoint is not None and self.ranks.first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,6 +35,8 @@ from fastsciml.solvers.system import System, prepare
 
 if TYPE_CHECKING:
     from fastsciml.solvers.poisson_solver import PoissonSolver
+
+_log = logging.getLogger(__name__)
 
 NullSpaceMode = Literal["project", "raise"]
 Method = Literal["auto", "multigrid", "fmg", "cg", "fft", "learned"]
@@ -157,7 +160,7 @@ class Run:
 
     def result(self, solution: ArrayT) -> PoissonResult[ArrayT]:
         failed = [reason for _, reason in self.histories if reason is not StopReason.CONVERGED]
-        return PoissonResult(
+        result = PoissonResult(
             solution=solution,
             converged=not failed,
             iterations=max((len(history) for history, _ in self.histories), default=1) - 1,
@@ -171,6 +174,8 @@ class Run:
             unknowns=self.solver.unknowns * len(self.histories) // len(self.solver._samples),
             learned=self.learned,
         )
+        _log.info("%s", result)
+        return result
 
     def warn(self, result: PoissonResult[Any], stacklevel: int) -> None:
         for mean, is_rounding in self.means:
@@ -233,6 +238,7 @@ class Run:
     def _watch(self, report: Progress, exponent: int) -> Watch:
         def watch(iteration: int, residual: float, u: Tensor) -> None:
             report(iteration, residual)
+            _log.debug("iteration %d: relative residual %.3e", iteration, residual)
             if self.callback is not None:
                 iterate = u if exponent == 0 else u * 2.0**exponent
                 self.callback(iteration, residual, iterate.reshape(self.solver.shape))
