@@ -7,6 +7,7 @@
 // n = 128 two buffers are 32 KiB.  Called by the transforms of real sequences (real_transforms.h).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -229,14 +230,18 @@ struct ToBuffer {
   void operator()(int64_t i, Complex<T> z) const { values[i] = z; }
 };
 
-// store(k, Z_k) from z_m = load(m), through the passes. `load` may read from `b`, nothing from `a`; where there are
-// several passes, `store` may write to free_buffer().
+// store(k, Z_k) from z_m = load(m), through the passes. `load` may read from `b`, nothing from `a`; `store` may write
+// to free_buffer(). Of a single pass nobody needs the speed, and each pair of functions costs seconds of compilation.
 template <class T, class Load, class Store>
 void run_passes(const std::vector<FftPass<T>>& passes, Complex<T>* a, Complex<T>* b, Load load, Store store) {
   const size_t count = passes.size();
   if (count == 0) return store(0, load(0));
-  if (count == 1) return run_pass(passes[0], load, store);
   run_pass(passes[0], load, ToBuffer<T>{a});
+  if (count == 1) {
+    const int64_t n = passes[0].radix;
+    for (int64_t k = 0; k < n; ++k) store(k, a[k]);
+    return;
+  }
   for (size_t i = 1; i + 1 < count; ++i, std::swap(a, b)) run_pass(passes[i], FromBuffer<T>{a}, ToBuffer<T>{b});
   run_pass(passes[count - 1], FromBuffer<T>{a}, store);
 }
@@ -250,19 +255,21 @@ Complex<T>* free_buffer(const std::vector<FftPass<T>>& passes, Complex<T>* a, Co
 template <class T, class Load, class Store>
 void convolve(const Fft<T>& fft, Complex<T>* a, Complex<T>* b, Load load, Store store) {
   const auto& [chirp, spectrum] = *fft.convolution;
+  // Products go from buffer to buffer, though the passes' loads and stores could have them: compiled once, not for each
+  // pair of functions.
+  for (int64_t m = 0; m < fft.n; ++m) b[m] = times<T>(load(m), chirp[m].first, chirp[m].second);
+  std::fill(b + fft.n, b + fft.length, Complex<T>{});
   Complex<T>* z = free_buffer(fft.passes, a, b);
-  const auto padded = [&](int64_t m) {
-    return m < fft.n ? times<T>(load(m), chirp[m].first, chirp[m].second) : Complex<T>{};
-  };
-  run_passes(fft.passes, a, b, padded, ToBuffer<T>{z});
+  run_passes(fft.passes, a, b, FromBuffer<T>{b}, ToBuffer<T>{z});
+  Complex<T>* other = z == a ? b : a;
   // The inverse transform is the forward one with real and imaginary parts exchanged.
-  const auto product = [&](int64_t k) {
+  for (int64_t k = 0; k < fft.length; ++k) {
     const Complex<T> y = times<T>(z[k], spectrum[k].first, spectrum[k].second);
-    return Complex<T>{y.im, y.re};
-  };
-  run_passes(fft.passes, z == a ? b : a, z, product, [&](int64_t k, Complex<T> y) {
-    if (k < fft.n) store(k, times<T>({y.im, y.re}, chirp[k].first, chirp[k].second));
-  });
+    z[k] = {y.im, y.re};
+  }
+  Complex<T>* y = free_buffer(fft.passes, other, z);
+  run_passes(fft.passes, other, z, FromBuffer<T>{z}, ToBuffer<T>{y});
+  for (int64_t k = 0; k < fft.n; ++k) store(k, times<T>({y[k].im, y[k].re}, chirp[k].first, chirp[k].second));
 }
 
 // store(k, Z_k) from z_m = load(m). `load` may read from `b`, `store` write to neither; both buffers have fft.length.
