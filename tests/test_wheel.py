@@ -12,16 +12,21 @@ from tempfile import TemporaryDirectory
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# The first is the one that builds. Another, from 2.10 on, by FASTSCIML_TEST_TORCH.
-TORCHES = os.environ.get("FASTSCIML_TEST_TORCH", "2.13.0 2.14.1").split()
+# The oldest that is promised, and one that is newer than what the wheel was built with.
+TORCHES = os.environ.get("FASTSCIML_TEST_TORCH", "2.10.0 2.14.1").split()
 NOT_SOURCES = shutil.ignore_patterns(".*_cache", ".git", ".venv", "build", "dist", "lib", "*.egg-info", "__pycache__")
 
 
-def run(*command, cwd, **environment):
+def ended(*command, cwd, **environment):
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": tools, **environment}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, text=True, capture_output=True)
+    for name in ("PYTHONPATH", "FASTSCIML_LIBRARY_DIR"):
+        environment.pop(name, None)
+    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, text=True, capture_output=True)
+
+
+def run(*command, cwd, **environment):
+    done = ended(*command, cwd=cwd, **environment)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -53,11 +58,16 @@ def wheel(sdist, tmp_path_factory):
 
 @pytest.fixture(params=TORCHES)
 def python(request):
-    """That of a new environment with this torch, which is deleted at once: it may have gigabytes."""
+    """That of a new environment with this torch, which is deleted at once: it may have gigabytes.
+
+    No fault of the wheel's where there is no such torch, or no way to it.
+    """
     with TemporaryDirectory() as folder:
         run(sys.executable, "-m", "venv", "venv", cwd=folder)
         python = Path(folder, "venv", "bin", "python")
-        run(python, "-m", "pip", "install", "-q", "--no-cache-dir", f"torch=={request.param}", cwd=folder)
+        done = ended(python, "-m", "pip", "install", "-q", "--no-cache-dir", f"torch=={request.param}", cwd=folder)
+        if done.returncode:
+            pytest.skip(f"no torch {request.param} to install: {done.stderr.strip().splitlines()[-1]}")
         yield python
 
 

@@ -1,7 +1,7 @@
 """The multi-channel V-cycle of multigrid neural operators: a linear map of a field by learned stencils on a hierarchy.
 
-He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. Kernels are to come; so
-far every device goes by the definition, in PyTorch's convolutions.
+He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. CPU tensors go through
+the kernels of csrc/stencils, others by the definition, in PyTorch's convolutions, or on request by Triton kernels.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from fastsciml.ops.pages import advise_huge_pages
 from fastsciml.ops.triton_kernels import has_kernel
 
 GridBoundary = Literal["dirichlet", "neumann", "periodic"]
+LayerEnd = Literal["none", "gelu", "relu"]
 SHARE = 8 << 20  # bytes of a field on the finest level
 
 
@@ -34,7 +35,7 @@ def multigrid_conv(
     *,
     pointwise: Tensor | None = None,
     bias: Tensor | None = None,
-    activation: Literal["none", "gelu", "relu"] = "none",
+    activation: LayerEnd = "none",
     checkpoint: bool = False,
     kernels: bool | None = None,
 ) -> Tensor:
@@ -142,8 +143,8 @@ def _normed(u: Tensor, norm: Norm | None) -> Tensor:
 def _check(f: Tensor, levels: Sequence[Level], boundary: str, activation: str) -> None:
     if boundary not in get_args(GridBoundary):
         raise ValueError(f"boundary must be one of {', '.join(get_args(GridBoundary))}, got {boundary!r}")
-    if activation.upper() not in Activation.__members__:
-        raise ValueError(f"activation must be one of none, gelu, relu, got {activation!r}")
+    if activation not in get_args(LayerEnd):
+        raise ValueError(f"activation must be one of {', '.join(get_args(LayerEnd))}, got {activation!r}")
     if not 3 <= f.dim() <= 5:
         raise ValueError(f"f must be [batch, channels, 1 to 3 extents], got {f.dim()} dimensions")
     if not levels or not levels[0].pre or levels[0].pre[0].A is not None:
