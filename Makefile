@@ -1,4 +1,5 @@
-# `make solve`: install into .venv and solve a three-dimensional Poisson problem. `make test`: the whole test suite.
+# `make solve`: install into .venv, for this processor, and solve a three-dimensional Poisson problem. `make test`: install
+# everything, and run the whole test suite.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find csrc src kernels -type f -not -path '*/lib/*' -not -name '*.pyc') CMakeLists.txt setup.py pyproject.toml
@@ -12,7 +13,7 @@ PYTEST := $(if $(WORKERS),OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1) $(BIN)
 
 .PHONY: solve test lint docs bench wheel sanitize sanitize-cuda threads clean
 
-solve: .venv/installed
+solve: $(if $(wildcard .venv/installed),.venv/installed,.venv/installed-here)
 	$(BIN)/fastsciml solve
 
 test: lint sanitize threads
@@ -86,9 +87,14 @@ wheel: .venv/ready-for-tests
 	$(BIN)/python -m pip install -q "setuptools>=77" wheel "cmake>=3.25" ninja
 	touch $@
 
-.venv/installed: .venv/build-tools $(SOURCES)
+.venv/installed .venv/installed-here: .venv/build-tools $(SOURCES)
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip install -q --no-build-isolation -e .
 	touch $@
+
+# A third of the compilation: the SIMD level that torch finds here, and CUDA where there is a GPU.
+.venv/installed-here: export FASTSCIML_CMAKE_ARGS += -DFASTSCIML_SIMD_LEVELS=$(shell $(BIN)/python -c "import torch; \
+  print({'AVX512': 'avx512', 'AVX2': 'avx2'}.get(torch.backends.cpu.get_cpu_capability(), 'generic'))") \
+  -DFASTSCIML_CUDA=$(if $(shell nvidia-smi -L 2> /dev/null),ON,OFF)
 
 .venv/ready-for-tests: .venv/installed
 	$(BIN)/python -m pip install -q --no-build-isolation -e .[dev]

@@ -33,6 +33,13 @@ def test_there_are_documents():
     assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "operators.md", "poisson.md"} <= {d.name for d in DOCUMENTS}
 
 
+def test_the_citation_is_of_this_version():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text()
+
+
 def test_the_site_builds(tmp_path):
     """Without a warning: pages, anchors and public names that are missing, docstrings that do not fit their functions.
 
