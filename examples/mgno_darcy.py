@@ -68,7 +68,7 @@ model = MgNO.preset("darcy-rough", width=16, levels=4)
 trainer = Trainer(model, TrainingSettings(epochs=epochs, rate=3e-3, batch=10, loss="l2"), train, test)
 trainer.run()
 parameters = sum(parameter.numel() for parameter in model.parameters())
-print(f"{epochs} epochs of MgNO, {parameters:,} parameters: {trainer.seconds:.0f} s")
+print(f"MgNO with {parameters:,} parameters, trained for {trainer.seconds:.0f} s")
 
 with torch.no_grad():
     prediction = trainer.operator.eval()(test.x)
