@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fastsciml.nn import EvoNormB0, EvoNormS0
 
+TEST_IMAGES = 397
 training_images = int(sys.argv[2]) if len(sys.argv) > 2 else 1400
 
 
@@ -55,7 +56,7 @@ def train(norm_activation, widths, batch, epochs, rate, seed):
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 8 - 1
     labels = torch.tensor(digits.target)
     order = torch.randperm(len(images))
-    training, test = order[:training_images], order[training_images:]
+    training, test = order[:training_images], order[-TEST_IMAGES:]
     model = network(norm_activation, widths)
     optimiser = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9, nesterov=True)
     steps = epochs * (training_images // batch)

@@ -21,7 +21,7 @@ class Example(NamedTuple):
 
 
 EXAMPLES = {
-    "coefficient_recovery": Example(["24", "20"], ["coefficient_recovery.png"]),
+    "coefficient_recovery": Example(["24", "20"], ["coefficient_recovery.png"], slow=True),
     "electrostatics": Example(["32"], ["electrostatics.png"]),
     "evonorm_digits": Example(
         ["2", "128"], ["evonorm_small_batch.png", "evonorm_large_batch.png"], slow=True, needs="sklearn"
@@ -30,7 +30,7 @@ EXAMPLES = {
     "image_cloning": Example(["150"], ["image_cloning.png"], needs="sklearn"),
     "learned_directions": Example(["16"], ["learned_directions.png"]),
     "resolution_transfer": Example(["smooth", "1"], ["resolution_transfer.png"], slow=True),
-    "smoke_animation": Example(["32"], ["smoke_animation.gif", "smoke_animation.png"]),
+    "smoke_animation": Example(["32"], ["smoke_animation.gif", "smoke_animation.png"], slow=True),
     "smoke_plume": Example(["32"], ["smoke_plume.png"]),
 }
 
