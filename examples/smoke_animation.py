@@ -59,7 +59,7 @@ def carried(field, velocity, *across):
 
 
 smoke, pressure = np.zeros(shape), np.zeros(shape)
-velocity = [np.zeros(places_.shape) for places_ in is_open]
+velocity = [np.zeros(free.shape) for free in is_open]
 frames, iterations, in_projection, left = [], [], 0.0, 0.0
 start = perf_counter()
 for number in range(FRAMES * steps_per_frame):
