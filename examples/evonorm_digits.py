@@ -1,8 +1,8 @@
-"""EvoNorm and BatchNorm-ReLU in a small residual network on scikit-learn's digits: `python examples/evonorm_digits.py`.
+"""EvoNorm and BatchNorm-ReLU on scikit-learn's digits: `python examples/evonorm_digits.py [seeds] [training images]`.
 
-EvoNorm-S0 at batches of 2 images, where a batch's statistics are poor, and EvoNorm-B0 at batches of 128, each against
-BatchNorm and ReLU with the same seeds. Prints the test accuracies, writes evonorm_small_batch.png and
-evonorm_large_batch.png.
+Small residual networks with EvoNorm-S0 at batches of 2 images, where a batch's statistics are poor, and EvoNorm-B0 at
+batches of 128, each against BatchNorm and ReLU with the same seeds. Prints the test accuracies, writes
+evonorm_small_batch.png and evonorm_large_batch.png.
 """
 
 import sys
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from fastsciml.nn import EvoNormB0, EvoNormS0
 
-TRAINING_IMAGES = 1400
+TEST_IMAGES = 397
+training_images = int(sys.argv[2]) if len(sys.argv) > 2 else 1400
 
 
 def norm_relu(channels):
@@ -55,14 +56,14 @@ def train(norm_activation, widths, batch, epochs, rate, seed):
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 8 - 1
     labels = torch.tensor(digits.target)
     order = torch.randperm(len(images))
-    training, test = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
+    training, test = order[:training_images], order[-TEST_IMAGES:]
     model = network(norm_activation, widths)
     optimiser = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9, nesterov=True)
-    steps = epochs * (TRAINING_IMAGES // batch)
+    steps = epochs * (training_images // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     accuracies = []
     for _ in range(epochs):
-        for chosen in training[torch.randperm(TRAINING_IMAGES)].split(batch):
+        for chosen in training[torch.randperm(training_images)].split(batch):
             if len(chosen) < batch:
                 continue
             optimiser.zero_grad()
@@ -95,7 +96,7 @@ def compare(title, file, layers, widths, batch, epochs, rate, seeds):
 
 
 torch.set_num_threads(1)
-seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
 small = {"EvoNorm-S0": evonorm_s0, "BatchNorm-ReLU": norm_relu}
 large = {"EvoNorm-B0": EvoNormB0, "BatchNorm-ReLU": norm_relu}
 # The small batches meet images that end as 1 x 1, where BatchNorm has two numbers for a channel's statistics.

@@ -112,3 +112,10 @@ def test_each_sample_of_a_batch_may_have_its_own_values():
 def test_bad_values_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         solve_poisson(np.ones((4, 5)), boundary=[(make(), "neumann"), "dirichlet"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_may_be_read_only():
+    value = np.broadcast_to(1.0, 8)
+    result = solve_poisson(np.zeros((8, 8)), boundary=[Dirichlet(value), "neumann"])
+    np.testing.assert_allclose(result.solution, 1, rtol=1e-6)

@@ -167,7 +167,7 @@ def boundary_source(
 
 def _face_value(value: Value, f: Tensor, dim: int, name: str) -> Tensor:
     face = f.shape[:dim] + f.shape[dim + 1 :]
-    tensor = torch.as_tensor(np.asarray(value) if isinstance(value, np.ndarray) else value).to(f.dtype)
+    tensor = torch.as_tensor(value.copy() if isinstance(value, np.ndarray) else value).to(f.dtype)
     check_device(tensor, f"the value on the {name} face", f.device)
     if not torch.isfinite(tensor).all():
         raise ValueError(f"the value on the {name} face has NaN or Inf")
