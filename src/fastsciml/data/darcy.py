@@ -92,7 +92,7 @@ class DarcyFlow:
             batch: samples N.
             generator: of the random numbers, on `device`. None: torch's own.
             device: where to draw and to solve. None: torch's default.
-            dtype: of the result.
+            dtype: of the result, torch.float32 or torch.float64.
 
         Returns:
             x [N, 1, n, n], the coefficient, and y [N, 1, n, n], the solution.
@@ -130,11 +130,13 @@ def multiscale_coefficient(frequencies: Tensor, points: int) -> Tensor:
     """The coefficient "multiscale" of `DarcyFlow` for given a_k.
 
     Args:
-        frequencies: a_k, [N, scales].
+        frequencies: a_k, [N, scales], of any floating dtype.
         points: along each axis.
 
     Returns:
-        Tensor [N, points, points].
+        Tensor [N, points, points] of that dtype.
+
+    Source: as told at `DarcyFlow`.
     """
     ticks = torch.linspace(-1, 1, points, dtype=frequencies.dtype, device=frequencies.device)
     s, t = torch.meshgrid(ticks, ticks, indexing="ij")
@@ -151,8 +153,8 @@ def solve_darcy(a: Tensor, rhs: Tensor | float = 1.0, *, tol: float = 1e-9) -> T
     A face's coefficient is the mean of its two points', as in the code published with the Fourier neural operator.
 
     Args:
-        a: positive, [N, n, n] at points that include the boundary.
-        rhs: a number or [N, n, n]; its values on the boundary are not read.
+        a: positive, [N, n, n], float32 or float64, at points that include the boundary.
+        rhs: a number or [N, n, n], taken in a's dtype; its values on the boundary are not read.
         tol: of the residual, relative to rhs.
 
     Returns:

@@ -90,7 +90,7 @@ class Helmholtz:
             batch: samples N.
             generator: of the random numbers, on `device`. None: torch's own.
             device: where to draw. None: torch's default.
-            dtype: of the result.
+            dtype: of the result, torch.float32 or torch.float64.
 
         Returns:
             x [N, 1, n, n], the speed c, and y [N, 1, n, n], the solution.
@@ -114,9 +114,9 @@ def solve_helmholtz(c: Tensor, rhs: Tensor, omega: float, boundary: WallKind = "
     """Solve -Laplace u - (omega / c)^2 u = rhs on the unit square by the 5-point scheme and sparse LU factors.
 
     Args:
-        c: positive, [N, n, n] at points that include the boundary.
-        rhs: [n, n] or [N, n, n].
-        omega: angular frequency, positive.
+        c: positive, [N, n, n], of any floating dtype, at points that include the boundary.
+        rhs: [n, n] or [N, n, n], likewise.
+        omega: angular frequency, positive, in c's unit over that of length: the square's side is 1.
         boundary: "dirichlet": u is zero on the boundary, where c and rhs are not read; "neumann": its slope is.
 
     Returns:

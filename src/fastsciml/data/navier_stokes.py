@@ -82,7 +82,7 @@ class NavierStokes:
             batch: samples N.
             generator: of the random numbers, on `device`. None: torch's own.
             device: where to draw and to solve. None: torch's default.
-            dtype: of the result.
+            dtype: of the result, torch.float32 or torch.float64.
 
         Returns:
             x [N, 1, n, n], the vorticity at time 0, and y [N, records, n, n].
@@ -114,9 +114,9 @@ def solve_navier_stokes(
 
     Args:
         start: w at time 0, float32 or float64, [N, n, n], indexed (x, y).
-        forcing: [n, n] or [N, n, n]. None: none.
-        viscosity: at least 0.
-        time: of the last record.
+        forcing: [n, n] or [N, n, n], of any floating dtype. None: none.
+        viscosity: at least 0, in units of the torus's side squared over that of time.
+        time: of the last record, in that unit.
         records: how many times to keep, equally apart.
         step: longest time step; records are hit exactly.
 

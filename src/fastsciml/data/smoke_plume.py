@@ -38,9 +38,10 @@ class SmokePlume:
     The solution p of -div(grad p) = rhs is pressure times time step over density [m^2/s].
 
     Attributes:
-        velocity: velocity[a] lies on the faces across axis a: the grid's shape with one more entry along a [m/s].
+        velocity: float32 or float64, like all but solid; velocity[a] lies on the faces across axis a: the grid's shape
+            with one more entry along a [m/s].
         density: [shape], the smoke, 0 to 1.
-        solid: [shape], True inside the ball.
+        solid: bool [shape], True inside the ball.
         rhs: [shape], -divergence(velocity) [1/s].
         spacing: [m], as `solve_poisson` takes it.
         boundary: likewise.

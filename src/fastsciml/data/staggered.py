@@ -25,11 +25,13 @@ def divergence(velocity: Sequence[Array], spacing: Sequence[float]) -> Array:
     """Outflow of each cell over its volume.
 
     Args:
-        velocity: of the faces, a component for each axis.
-        spacing: of the cells, one number for each axis.
+        velocity: float32 or float64, of the faces, a component for each axis, with one more entry along it.
+        spacing: of the cells, one number for each axis, in the unit of length.
 
     Returns:
-        Array [shape], in units of velocity over spacing.
+        Array [shape] of that dtype, in units of velocity over spacing.
+
+    Source: F. H. Harlow and J. E. Welch, Physics of Fluids 8 (1965).
     """
     total = np.diff(velocity[0], axis=0) / spacing[0]
     for axis in range(1, len(velocity)):
@@ -51,9 +53,9 @@ def project(
     A p = -divergence(velocity). Closed faces (walls, those of solid cells) keep their velocity.
 
     Args:
-        velocity: of the faces, a component for each axis.
-        pressure: of the cells.
-        spacing: of the cells, one number for each axis.
+        velocity: float32 or float64, of the faces, a component for each axis, with one more entry along it.
+        pressure: [shape], likewise, in units of velocity times spacing.
+        spacing: of the cells, one number for each axis, in the unit of length.
         boundary: names of conditions, as `solve_poisson` takes them.
         solid: bool [shape], closed cells. None: there are none.
 
@@ -62,6 +64,8 @@ def project(
 
     Raises:
         ValueError: the boundary does not fit.
+
+    Source: A. J. Chorin, Mathematics of Computation 22 (1968).
     """
     pairs = parse_boundary(boundary, pressure.ndim)
     projected = []

@@ -33,6 +33,8 @@ class DCDM(nn.Module):
     Raises:
         ValueError: an argument does not fit.
 
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
+
     Example:
         >>> network = DCDM.preset("64")
         >>> network(torch.randn(10, 1, 32, 32, 32)).shape
@@ -66,6 +68,8 @@ class DCDM(nn.Module):
 
         Raises:
             ValueError: there is no such size.
+
+        Source of the sizes: the code published with it (ICML 2023).
         """
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
@@ -76,7 +80,7 @@ class DCDM(nn.Module):
         return {"dims": self.dims, "channels": self.channels, "layers": list(self.layers)}
 
     def forward(self, residual: Tensor) -> Tensor:
-        """Proposals [batch, 1, *shape] for residuals [batch, 1, *shape], each of norm 1.
+        """Proposals [batch, 1, *shape] for residuals [batch, 1, *shape], each of norm 1, in the weights' dtype.
 
         Raises:
             ValueError: the residuals have another number of axes or channels.

@@ -41,6 +41,9 @@ class MultigridDirection(nn.Module):
 
     Raises:
         ValueError: dims is another number.
+
+    Source of directions learned without solutions: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively
+    Solving Linear Systems" (ICML 2023). The cycle's: Trottenberg, Oosterlee, Schueller, Multigrid (2001), ch. 2.
     """
 
     def __init__(self, dims: int = 3) -> None:
@@ -66,7 +69,11 @@ class MultigridDirection(nn.Module):
         return mirrored(list(finest), correction, list(coarse), coarser)
 
     def bound_to(self, solver: PoissonSolver, sample: int = 0) -> MultigridProposal:
-        """The map of residuals to directions for one problem: that of a solver, or one sample of its batch.
+        """The map of residuals [batch, 1, *shape] to directions for one problem: in float32, if without gradients.
+
+        Args:
+            solver: of the problem.
+            sample: which one of its batch of masks, coefficients or alphas.
 
         Raises:
             ValueError: the problem has another number of dimensions.
@@ -76,6 +83,7 @@ class MultigridDirection(nn.Module):
         return MultigridProposal(self, solver, sample)
 
     def forward(self, residual: Tensor) -> Tensor:
+        """Raise TypeError, whatever the shape [batch, 1, *shape] and dtype: call `bound_to`, and what it gives."""
         raise TypeError("a MultigridDirection needs the problem: call bound_to(solver) and then the result")
 
 

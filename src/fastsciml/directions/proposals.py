@@ -28,11 +28,13 @@ def proposal_of(network: nn.Module, solver: PoissonSolver) -> Proposal:
     unknown.
 
     Args:
-        network: a direction network.
+        network: a direction network; residuals are in its dtype.
         solver: of the problem.
 
     Raises:
         ValueError: the solver is of a batch of problems, or A is not symmetric.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     matrix = Matrix(solver)
     if isinstance(network, Bindable):

@@ -45,6 +45,9 @@ class Settings:
 
     Raises:
         ValueError: a number or a name does not fit.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023), and
+    the code published with it.
     """
 
     network: str = "dcdm-64"
@@ -89,9 +92,11 @@ class Settings:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Cells along each axis."""
         return (self.size,) * self.dims
 
     def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, of types that JSON has."""
         return {**asdict(self), "changes": dict(self.changes)}
 
     def of_data(self) -> dict[str, Any]:

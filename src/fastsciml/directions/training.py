@@ -78,6 +78,9 @@ class Trainer:
 
     Raises:
         ValueError: the settings do not fit a network or the geometries.
+
+    Source of the loss: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML
+    2023).
     """
 
     def __init__(

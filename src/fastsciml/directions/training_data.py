@@ -69,6 +69,9 @@ def training_data(settings: Settings, folder: Path, tell: Tell = lambda what, do
 
     Raises:
         ValueError: a number does not fit the problem, or the folder holds other data.
+
+    Source of the right-hand sides: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear
+    Systems" (ICML 2023); Lanczos, J. Res. Nat. Bur. Standards 45 (1950).
     """
     return [_geometry(settings, folder / f"geometry-{number}", number, tell) for number in range(settings.geometries)]
 

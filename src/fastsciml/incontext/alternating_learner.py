@@ -20,6 +20,8 @@ class AlternatingLearner(nn.Module):
 
     Raises:
         ValueError: there are no rows "prediction".
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
     """
 
     def __init__(self, layout: AlternatingLayout, blocks: Iterable[nn.Module]) -> None:
@@ -32,7 +34,7 @@ class AlternatingLearner(nn.Module):
         """Predict y at x_query from the examples, each batch element a task of its own.
 
         Args:
-            x: [B, N, x_dim].
+            x: [B, N, x_dim], of the parameters' dtype, like all.
             y: [B, N, 1].
             x_query: [B, Q, x_dim].
 

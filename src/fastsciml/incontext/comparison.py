@@ -1,6 +1,6 @@
 """How alike two learners in context are: in predictions, in sensitivities, in the weights they imply, in between.
 
-Measures of von Oswald et al. (ICML 2023) and Akyürek et al. (ICLR 2023).
+Measures of von Oswald et al. (ICML 2023) and Akyürek et al. (ICLR 2023), of tensors of any floating dtype.
 """
 
 from __future__ import annotations
@@ -16,17 +16,23 @@ from fastsciml.nn import InContextLearner, LinearSelfAttention
 
 
 def squared_prediction_difference(one: Tensor, other: Tensor) -> float:
-    """SPD: the mean over tasks and queries of |one - other|^2 for predictions [B, Q, y_dim] (Akyürek et al.)."""
+    """SPD: the mean over tasks and queries of |one - other|^2 for predictions [B, Q, y_dim].
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
+    """
     return float((one - other).detach().square().sum(-1).mean())
 
 
 def prediction_difference(one: Tensor, other: Tensor) -> float:
-    """The mean over tasks and queries of |one - other| for predictions [B, Q, y_dim] (von Oswald et al.)."""
+    """The mean over tasks and queries of |one - other| for predictions [B, Q, y_dim] (von Oswald et al., ICML 2023)."""
     return float((one - other).detach().norm(dim=-1).mean())
 
 
 def sensitivities(predictor: Predictor, tasks: Tasks) -> Tensor:
-    """The Jacobian of predictions by their queries, [B, Q, y_dim, x_dim]: the model that the examples made."""
+    """The Jacobian of predictions by their queries, [B, Q, y_dim, x_dim]: the model that the examples made.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
+    """
     x_query = tasks.x_query.detach().clone().requires_grad_()
     with torch.enable_grad():
         prediction = predictor(tasks.x, tasks.y, x_query)
@@ -38,19 +44,28 @@ def sensitivities(predictor: Predictor, tasks: Tasks) -> Tensor:
 
 
 def model_difference(one: Tensor, other: Tensor) -> tuple[float, float]:
-    """Of sensitivities [B, Q, y_dim, x_dim]: the mean cosine, and the mean L2 norm of the difference."""
+    """Of sensitivities [B, Q, y_dim, x_dim]: the mean cosine, and the mean L2 norm of the difference.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
+    """
     a, b = one.flatten(2), other.flatten(2)
     return float(nn.functional.cosine_similarity(a, b, dim=-1).mean()), float((a - b).norm(dim=-1).mean())
 
 
 def implied_weights(prediction: Tensor, queries: Tensor) -> Tensor:
-    """W [B, y_dim, x_dim] that fits the predictions [B, Q, y_dim] at many queries [B, Q, x_dim] best."""
+    """W [B, y_dim, x_dim] that fits the predictions [B, Q, y_dim] at many queries [B, Q, x_dim] best.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
+    """
     W: Tensor = torch.linalg.pinv(queries) @ prediction
     return W.mT
 
 
 def implicit_weight_difference(one: Tensor, other: Tensor, queries: Tensor) -> float:
-    """ILWD: the mean over tasks of |W_one - W_other|^2, both as `implied_weights` of predictions (Akyürek et al.)."""
+    """ILWD: the mean over tasks of |W_one - W_other|^2, both as `implied_weights` of predictions [B, Q, y_dim].
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
+    """
     return float(implied_weights((one - other).detach(), queries).square().sum((-2, -1)).mean())
 
 
@@ -62,6 +77,8 @@ def interpolated(one: InContextLearner, other: InContextLearner, share: float) -
 
     Raises:
         ValueError: the learners are not stacks of linear attention with one head and of the same shape.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
     mixed = copy.deepcopy(one)
     if len(one.blocks) != len(other.blocks):

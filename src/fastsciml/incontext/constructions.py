@@ -37,15 +37,17 @@ def gradient_descent_learner(
         examples: N.
         rate: eta.
         steps: layers.
-        weights: W_0 [y_dim, x_dim], where descent begins. None: 0.
+        weights: W_0 [y_dim, x_dim], floating, where descent begins. None: 0.
         features: an MLP before the attention: gradient descent on deep features (proposition 2).
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one. None: torch's default.
 
     Returns:
         A learner equal to `algorithms.gradient_descent`.
 
     Raises:
         ValueError: a size is not positive, or `weights` has another shape.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023), propositions 1 and 2.
     """
     return gradient_descent_plus_plus_learner(
         x_dim, y_dim, examples, [rate] * steps, [0.0] * steps, weights=weights, features=features, dtype=dtype
@@ -71,15 +73,17 @@ def gradient_descent_plus_plus_learner(
         examples: N.
         rates: eta of each layer.
         gammas: gamma of each layer; where all are 0 there is no second head.
-        weights: W_0 [y_dim, x_dim], where descent begins. None: 0.
+        weights: W_0 [y_dim, x_dim], floating, where descent begins. None: 0.
         features: an MLP before the attention.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one. None: torch's default.
 
     Returns:
         A learner equal to `algorithms.gradient_descent_plus_plus`.
 
     Raises:
         ValueError: a size is not positive, numbers of rates and gammas differ, or `weights` has another shape.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
     if examples < 1:
         raise ValueError(f"examples must be positive, got {examples}")

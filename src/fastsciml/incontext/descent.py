@@ -29,6 +29,8 @@ class DescentLearner(nn.Module):
 
     Raises:
         ValueError: the number of steps is not positive.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class DescentLearner(nn.Module):
         self.gammas = nn.Parameter(torch.zeros(count)) if plus_plus else None
 
     def forward(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
-        """[B, N, ...], [B, N, y_dim], [B, Q, ...] -> [B, Q, y_dim]."""
+        """[B, N, ...], [B, N, y_dim], [B, Q, ...], floating, of one dtype -> [B, Q, y_dim]."""
         if self.features is not None:
             x, x_query = self.features(x), self.features(x_query)
         gammas = torch.zeros_like(self.rates) if self.gammas is None else self.gammas

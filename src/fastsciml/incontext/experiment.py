@@ -92,6 +92,11 @@ class Experiment:
         self.tasks()
 
     def tasks(self) -> TaskDistribution:
+        """Where its tasks come from.
+
+        Raises:
+            ValueError: a number or a name does not fit.
+        """
         if self.task == "linear":
             return LinearTasks(self.x_dim, self.y_dim, self.x, noise=self.noise, nonzero=self.nonzero)
         if self.noise or self.nonzero is not None:
@@ -145,6 +150,7 @@ class Experiment:
         return 0.5 * (prediction - tasks.y_query).square().sum(-1).mean()
 
     def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, of types that JSON has."""
         return asdict(self)
 
     @classmethod

@@ -59,7 +59,7 @@ class Layout:
         """Tokens with the null token and the positions, and zero in all rows that are not given.
 
         Args:
-            rows: [B, length - 1, rows] for a name: what stands there after the null token.
+            rows: [B, length - 1, rows] for a name, of any dtype: what stands there after the null token.
 
         Returns:
             [B, length, width].
@@ -111,14 +111,18 @@ class AlternatingLayout(Layout):
         return 1 + 2 * example
 
     def y_token(self, example: int) -> int:
-        """The token of y, the one after that of x."""
+        """The token of y, the one after that of x.
+
+        Raises:
+            ValueError: there is no such example.
+        """
         return self.x_token(example) + 1
 
     def alternate(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
         """The tokens of examples and queries, zero in all rows but "x", "y" and "position".
 
         Args:
-            x: [B, N, rows of x].
+            x: [B, N, rows of x], of any floating dtype, like all.
             y: [B, N, rows of y].
             x_query: [B, Q, rows of x].
 

@@ -46,6 +46,8 @@ def mov(layout: Layout, reads: Mapping[int, int], source: str, target: str) -> I
 
     Raises:
         ValueError: a token is not there, the null token would be written, or the rows differ in number.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), section 3.
     """
     _check_count(layout, source, layout.count(target), "source")
     looks = torch.zeros(2, layout.length, layout.length, dtype=torch.float64)
@@ -83,6 +85,8 @@ def mul(
 
     Raises:
         ValueError: rows do not fit the shape, or a bound is not positive.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), section 3.
     """
     a, b, c = shape
     for argument, name, count in (("left", left, a * b), ("right", right, b * c), ("target", target, a * c)):
@@ -120,6 +124,8 @@ def div(layout: Layout, dividends: str, divisor: str, target: str) -> InContextB
 
     Raises:
         ValueError: rows differ in number, or the target is dividends or divisor.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), section 3.
     """
     n = layout.count(dividends)
     _check_count(layout, target, n, "target")
@@ -151,10 +157,12 @@ def aff(
         terms: for the names of rows, W [rows of target, rows], or a number that multiplies as many rows. For a term of
             "position", W [rows of target, length] has what is added in each token.
         target: rows of the sum; they may be those of a term.
-        bias: [rows of target] or a number; None: 0.
+        bias: [rows of target] or a number; None: 0. Like the matrices of any dtype, taken in float64.
 
     Raises:
         ValueError: the shape of a matrix or of the bias does not fit.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), section 3.
     """
     count, new = layout.count(target), -layout.select(target)
     for name, term in terms.items():

@@ -19,6 +19,8 @@ def sgd_layout(x_dim: int, examples: int, queries: int = 1) -> AlternatingLayout
 
     Returns:
         The rows and tokens, by name.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
     """
     return AlternatingLayout(
         examples,
@@ -50,6 +52,8 @@ def sgd_step(
 
     Raises:
         ValueError: there is no such example, or learning_rate or bound is not positive, or ridge is negative.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), theorem 1.
     """
     return nn.Sequential(*read_example(layout, example), *_update(layout, learning_rate, ridge, bound))
 
@@ -78,6 +82,8 @@ def sgd_learner(
 
     Raises:
         ValueError: a number is not positive, or ridge is negative.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), theorem 1.
     """
     layout = sgd_layout(x_dim, examples, queries)
     update = _update(layout, learning_rate, ridge, bound)

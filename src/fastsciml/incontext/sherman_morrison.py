@@ -20,6 +20,8 @@ def sherman_morrison_layout(x_dim: int, examples: int, queries: int = 1) -> Alte
 
     Returns:
         The rows and tokens, by name.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023).
     """
     return AlternatingLayout(
         examples,
@@ -57,6 +59,8 @@ def sherman_morrison_step(
 
     Raises:
         ValueError: there is no such example, or ridge or bound is not positive.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), theorem 2.
     """
     return nn.Sequential(*read_example(layout, example), *_update(layout, ridge, bound))
 
@@ -78,6 +82,8 @@ def ridge_learner(
 
     Raises:
         ValueError: a number is not positive.
+
+    Source: Akyürek et al., "What learning algorithm is in-context learning?" (ICLR 2023), theorem 2.
     """
     layout = sherman_morrison_layout(x_dim, examples, queries)
     update = _update(layout, ridge, bound)

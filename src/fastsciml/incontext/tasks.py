@@ -22,7 +22,7 @@ class Tasks:
     """A batch of tasks.
 
     Attributes:
-        x: [B, N, x_dim], the examples' places.
+        x: [B, N, x_dim], the examples' places, of any floating dtype, like all.
         y: [B, N, y_dim], their values.
         x_query: [B, Q, x_dim].
         y_query: [B, Q, y_dim], what is to be predicted.
@@ -55,7 +55,7 @@ class Tasks:
 
 @dataclass(frozen=True)
 class TaskDistribution(ABC):
-    """Where tasks come from.
+    """Where tasks come from: von Oswald et al. (ICML 2023) and Akyürek et al. (ICLR 2023).
 
     Attributes:
         x_dim: width of x.
@@ -127,7 +127,7 @@ class LinearTasks(TaskDistribution):
     Attributes:
         x_dim: width of x.
         y_dim: width of y.
-        x: "uniform" in (-1, 1), as in von Oswald et al., or "normal", as in Akyürek et al.
+        x: "uniform" in (-1, 1), as in von Oswald et al. (ICML 2023), or "normal", as in Akyürek et al. (ICLR 2023).
         weight_std: tau, the prior's standard deviation.
         noise: sigma, that of y. Ridge regression with sigma^2 / tau^2 is then the best there is.
         nonzero: how many of each output's weights are not 0. None: all.
@@ -191,6 +191,8 @@ class SineTasks(TaskDistribution):
 @dataclass(frozen=True)
 class TeacherTasks(TaskDistribution):
     """y = W_2 relu(W_1 x) with x, W_1, W_2 ~ N(0, 1), scaled so that y has variance 1: a two-layer teacher per task.
+
+    Two-layer networks are also the tasks of Garg et al., "What Can Transformers Learn In-Context?" (NeurIPS 2022).
 
     Attributes:
         x_dim: width of x.

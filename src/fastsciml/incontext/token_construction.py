@@ -18,6 +18,8 @@ def token_construction(layout: AlternatingLayout) -> InContextBlock:
 
     Args:
         layout: with rows "x" and "y", of any widths; linear attention after it takes tokens of layout.width.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023), section 5.
     """
     examples = range(layout.examples)
     reads = {layout.y_token(j): layout.x_token(j) for j in examples} | {layout.x_token(j): NULL for j in examples}

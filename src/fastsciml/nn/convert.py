@@ -31,12 +31,14 @@ def convert_norm_activation(model: nn.Module, layer: str, **options: Any) -> fx.
     that have one. Submodules keep their names.
 
     Args:
-        model: what torch.fx can trace.
+        model: what torch.fx can trace; its copy takes the tensors that it takes, of any floating dtype.
         layer: evonorm_b0, evonorm_b1, evonorm_b2, evonorm_s0, evonorm_s1 or evonorm_s2.
         options: of the layer, as groups=8; eps and, where both have it, momentum come from the BatchNorm otherwise.
 
     Raises:
         ValueError: there is no such layer, or channels cannot be divided into the groups.
+
+    Source of the layers: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
     if layer not in LAYERS:
         raise ValueError(f"layer must be one of {', '.join(LAYERS)}, got {layer!r}")

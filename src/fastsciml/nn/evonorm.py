@@ -54,6 +54,7 @@ class _EvoNorm(nn.Module, ABC):
                 nn.init.constant_(parameter, value)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, C, ...], floating -> the same, of x's dtype and memory format."""
         if self.nonlinear:
             return self._activated(x)
         check_input(x, {"weight": self.weight, "bias": self.bias})
@@ -71,16 +72,20 @@ class _EvoNormS(_EvoNorm):
     """Layers without batch statistics: the same in training and evaluation.
 
     Args:
-        num_features: the channels C of x [N, C, ...].
+        num_features: the channels C of x [N, C, ...], float32, float64, float16 or bfloat16; y is like x.
         groups: into how many groups the channels are divided.
         eps: added to the statistic.
         affine: whether there are a weight and a bias.
         nonlinear: False: weight x + bias.
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one.
 
     Raises:
-        ValueError: the channels cannot be divided into the groups.
+        ValueError: num_features is not positive, or not to be divided into the groups; when called, x has another
+            shape.
+        TypeError: when called, x is not floating.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
 
     def __init__(
@@ -130,7 +135,7 @@ class _EvoNormB(_EvoNorm):
     """Layers with batch statistics: the batch's variance in training, a running one in evaluation.
 
     Args:
-        num_features: the channels C of x [N, C, ...].
+        num_features: the channels C of x [N, C, ...], float32, float64, float16 or bfloat16; y is like x.
         eps: added to every variance.
         momentum: weight of a batch in the running variance, which takes the unbiased one; None: the plain average of
             all batches.
@@ -138,7 +143,14 @@ class _EvoNormB(_EvoNorm):
         nonlinear: False: weight x + bias.
         process_group: torch.distributed processes that share one batch statistic; None: each has its own.
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one.
+
+    Raises:
+        ValueError: num_features is not positive; when called, x has another shape, or in training one element a
+            channel.
+        TypeError: when called, x is not floating.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
 
     running_var: Tensor
@@ -163,6 +175,7 @@ class _EvoNormB(_EvoNorm):
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
+        """Running variance 1, of no batches."""
         self.running_var.fill_(1)
         self.num_batches_tracked.zero_()
 

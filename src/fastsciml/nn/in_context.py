@@ -23,6 +23,8 @@ class InContextBlock(nn.Module):
         mlp: from tokens to tokens; None: none.
         attention_norm: before the attention, as `nn.LayerNorm(embed_dim)`; None: none.
         mlp_norm: before the MLP; None: none.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
 
     def __init__(
@@ -38,7 +40,15 @@ class InContextBlock(nn.Module):
         self.mlp_norm, self.mlp = mlp_norm, mlp
 
     def forward(self, tokens: Tensor, context: int | None = None) -> Tensor:
-        """[B, N, T] -> [B, N, T]; `context`: how many of the first tokens are seen. None: all, or those before."""
+        """[B, N, T] -> [B, N, T], of the parameters' dtype.
+
+        Args:
+            tokens: [B, N, T].
+            context: how many of the first tokens are seen. None: all, or those before.
+
+        Raises:
+            ValueError: the attention refuses the tokens' shape or the context.
+        """
         if self.attention is not None:
             normed = tokens if self.attention_norm is None else self.attention_norm(tokens)
             tokens = tokens + self.attention(normed, context)
@@ -59,6 +69,8 @@ class InContextLearner(nn.Module):
 
     Raises:
         ValueError: a size is not positive, or there are no blocks.
+
+    Source: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
 
     def __init__(
@@ -111,7 +123,7 @@ class InContextLearner(nn.Module):
             layer_norm: whether a LayerNorm stands before each attention and MLP.
             features: from x to what stands in the tokens.
             device: of the parameters.
-            dtype: of the parameters.
+            dtype: of the parameters, any floating one.
 
         Raises:
             ValueError: a size is not positive, or there is no such attention.
@@ -133,14 +145,14 @@ class InContextLearner(nn.Module):
         return cls(x_dim, y_dim, blocks, repeats=depth if looped else 1, features=features)
 
     def tokens(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
-        """[B, N, x_dim], [B, N, y_dim], [B, Q, x_dim] -> [B, N + Q, x_dim + y_dim]."""
+        """[B, N, x_dim], [B, N, y_dim], [B, Q, x_dim] of one dtype -> [B, N + Q, x_dim + y_dim]."""
         return torch.cat([torch.cat([x, x_query], 1), nn.functional.pad(y, (0, 0, 0, x_query.shape[1]))], 2)
 
     def forward(self, x: Tensor, y: Tensor, x_query: Tensor) -> Tensor:
         """Predict y at x_query from the examples (x, y), each batch element a task of its own.
 
         Args:
-            x: [B, N, ...] as the features take it, [B, N, x_dim] without features.
+            x: [B, N, ...] as the features take it, [B, N, x_dim] without features; of the parameters' dtype, like all.
             y: [B, N, y_dim].
             x_query: [B, Q, ...].
 

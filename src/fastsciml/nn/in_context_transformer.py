@@ -26,10 +26,13 @@ class InContextTransformer(nn.Module):
         mlp_ratio: the MLPs' hidden width over `width`.
         linear: whether attention is without softmax.
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one.
 
     Raises:
         ValueError: a size is not positive, or heads do not divide the width.
+
+    Source: Garg et al., "What Can Transformers Learn In-Context?" (NeurIPS 2022); Akyürek et al., "What learning
+    algorithm is in-context learning?" (ICLR 2023).
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class InContextTransformer(nn.Module):
         """Predictions of every y from the examples before it and its x.
 
         Args:
-            x: [B, N, x_dim].
+            x: [B, N, x_dim], of the parameters' dtype, like all.
             y: [B, N, y_dim]; the last one is not looked at.
 
         Returns:
@@ -95,7 +98,7 @@ class InContextTransformer(nn.Module):
         """Predict y at every query from all examples; the call of `InContextLearner`.
 
         Args:
-            x: [B, N, x_dim].
+            x: [B, N, x_dim], of the parameters' dtype, like all.
             y: [B, N, y_dim].
             x_query: [B, Q, x_dim]; each is asked in a sequence of its own.
 

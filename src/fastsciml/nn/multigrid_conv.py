@@ -60,10 +60,12 @@ class _MgConv(nn.Module):
             as published for the Helmholtz equation. Kernels are for "boundary" alone.
         checkpoint: whether the backward pass makes the fields of the levels anew instead of keeping them.
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one; f has it too, but for autocast.
 
     Raises:
         ValueError: a number does not fit.
+
+    Source: He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid" (ICLR 2024).
     """
 
     dims = 0
@@ -159,14 +161,15 @@ class _MgConv(nn.Module):
         """The V-cycle W f, or with the end of a layer act(W f + B f + b).
 
         Args:
-            f: [B, in_channels, n, ...].
+            f: [B, in_channels, n, ...], of the parameters' dtype.
             pointwise: a convolution of one point, B and b; None: neither.
             activation: "none", "gelu" or "relu".
 
         Returns:
-            [B, out_channels, n, ...].
+            [B, out_channels, n, ...], of f's dtype or autocast's.
 
         Raises:
+            TypeError: (transfers="boundary") f has another dtype than the parameters, and autocast is off.
             ValueError: a shape does not fit, or the grid is too small for so many levels.
         """
         if f.dim() != self.dims + 2:

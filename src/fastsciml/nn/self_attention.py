@@ -29,10 +29,13 @@ class _SelfAttention(nn.Module, ABC):
         causal: whether a token sees itself and those before it, or all.
         scale: a factor of every product of a query and a key. None: {scale}
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one.
 
     Raises:
         ValueError: a size is not positive, or heads do not divide embed_dim and head_dim is not given.
+
+    Source of the heads and their letters: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML
+    2023).
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class _SelfAttention(nn.Module, ABC):
             nn.init.normal_(parameter, std=(2 / (self.embed_dim + heads)) ** 0.5 if std is None else std)
 
     def heads(self, tokens: Tensor, weight: Tensor) -> Tensor:
-        """[B, N, T] -> [B, H, N, D]."""
+        """[B, N, T] -> [B, H, N, D], by a weight [H, D, T]."""
         joint = tokens @ weight.flatten(0, 1).mT
         return joint.view(*tokens.shape[:2], *weight.shape[:2]).transpose(1, 2)
 
@@ -84,6 +87,7 @@ class _SelfAttention(nn.Module, ABC):
         return heads.transpose(1, 2).flatten(2) @ self.projection.transpose(1, 2).flatten(0, 1)
 
     def check(self, tokens: Tensor, context: int | None) -> None:
+        """Raise ValueError unless tokens are [B, N, T] and the context is one of theirs."""
         if tokens.dim() != 3 or tokens.shape[-1] != self.embed_dim:
             raise ValueError(f"tokens must be [batch, length, {self.embed_dim}], got shape {tuple(tokens.shape)}")
         if context is None:
@@ -112,8 +116,11 @@ class LinearSelfAttention(_SelfAttention):
         of products that is cheap.
 
         Args:
-            tokens: [B, N, T].
+            tokens: [B, N, T], of the parameters' dtype.
             context: how many of the first tokens are seen, if not causal. None: all.
+
+        Returns:
+            [B, N, T].
 
         Raises:
             ValueError: a shape or the context does not fit.
@@ -139,8 +146,8 @@ class LinearSelfAttention(_SelfAttention):
         """A piece of a sequence, and the state that the next one begins with: causal attention only.
 
         Args:
-            tokens: [B, N, T].
-            state: [B, H, D, D] as the piece before gave it; None at the beginning.
+            tokens: [B, N, T], of the parameters' dtype.
+            state: [B, H, D, D], float32 (float64 for float64), as the piece before gave it; None at the beginning.
             decay: as of `ops.linear_attention`.
 
         Returns:
@@ -167,8 +174,11 @@ class SoftmaxSelfAttention(_SelfAttention):
         """The sum over heads, without a residual connection.
 
         Args:
-            tokens: [B, N, T].
+            tokens: [B, N, T], of the parameters' dtype.
             context: how many of the first tokens are seen, if not causal: at least 1. None: all.
+
+        Returns:
+            [B, N, T].
 
         Raises:
             ValueError: a shape or the context does not fit.

@@ -25,7 +25,11 @@ class RelativeNorm(nn.Module):
         return self.per_sample(y_pred, y).mean()
 
     def per_sample(self, y_pred: Tensor, y: Tensor) -> Tensor:
-        """[B]: the relative error of each sample; infinite or NaN where y is zero everywhere."""
+        """[B]: the relative error of each sample; infinite or NaN where y is zero everywhere.
+
+        Raises:
+            ValueError: shapes differ, or have no grid.
+        """
         if y_pred.shape != y.shape or not 3 <= y.ndim <= 5:
             raise ValueError(
                 "y_pred and y must both be [B, channels, *grid] with 1 to 3 axes,"
@@ -43,7 +47,12 @@ class RelativeNorm(nn.Module):
 class RelativeL2(RelativeNorm):
     """Mean over the batch of ||y_pred - y|| / ||y|| in L2: over all channels and points, which count alike.
 
-    Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", ICLR 2021.
+    Called with y_pred and y [B, channels, *grid] of any floating dtype.
+
+    Raises:
+        ValueError: when called, shapes differ, or have no grid.
+
+    Source: Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations" (ICLR 2021).
 
     Example:
         >>> RelativeL2()(torch.full((2, 1, 8), 1.1), torch.ones(2, 1, 8))
@@ -58,18 +67,21 @@ class RelativeL2(RelativeNorm):
 class RelativeH1(RelativeNorm):
     """Mean over the batch of ||y_pred - y|| / ||y|| in H1: ||v||^2 = the sum of v^2 + |grad v|^2 over channels, points.
 
-    Derivatives are central differences, at the edges one-sided, or across them where the grid is periodic. He, Liu, Xu,
-    "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024, train with this norm.
+    Derivatives are central differences, at the edges one-sided, or across them where the grid is periodic. Called with
+    y_pred and y [B, channels, *grid] of any floating dtype.
 
     Args:
-        side: of the box that the grid covers, one number or one for each axis: neighbours are side / (n - 1) apart, on
-            a periodic grid side / n. The longer, the less slopes weigh beside values, so that only errors by one side
-            can be compared. That of 2 pi, where waves have whole numbers, is the field's habit.
+        side: of the box that the grid covers, in the unit of length, one number or one for each axis: neighbours are
+            side / (n - 1) apart, on a periodic grid side / n. The longer, the less slopes weigh beside values, so that
+            only errors by one side can be compared. That of 2 pi, where waves have whole numbers, is the field's habit.
         periodic: whether every axis is.
 
     Raises:
-        ValueError: a side is not positive; when called, also where there is not one for each axis, or an axis has less
-            than 2 points.
+        ValueError: a side is not positive; when called, also where there is not one for each axis, an axis has less
+            than 2 points, or shapes differ.
+
+    Source: He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid" (ICLR 2024), who train
+    with this norm.
     """
 
     def __init__(self, side: float | Sequence[float] = 2 * math.pi, *, periodic: bool = False) -> None:

@@ -60,10 +60,12 @@ class MgNO(nn.Module):
         checkpoint: whether the backward pass makes the fields of the levels anew instead of keeping them.
         dims: axes of the grid, 1 to 3.
         device: of the parameters.
-        dtype: of the parameters.
+        dtype: of the parameters, any floating one; the input has it too, but for autocast.
 
     Raises:
         ValueError: a number or a name does not fit.
+
+    Source: He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid" (ICLR 2024).
     """
 
     def __init__(
@@ -149,6 +151,8 @@ class MgNO(nn.Module):
 
         Raises:
             ValueError: there is no such preset.
+
+        Source of the settings: the paper and the code published with it (ICLR 2024).
         """
         if name not in PRESETS:
             raise ValueError(f"name must be one of {', '.join(PRESETS)}, got {name!r}")
@@ -162,11 +166,11 @@ class MgNO(nn.Module):
         """[B, in_channels, n, ...] -> [B, out_channels, n, ...].
 
         Args:
-            x: the input.
+            x: the input, of the parameters' dtype.
             y: not read; the training loop of the library neuraloperator hands models the whole sample.
 
         Returns:
-            The output.
+            The output, of x's dtype or autocast's.
 
         Raises:
             ValueError: a shape does not fit, or the grid is too small for so many levels.

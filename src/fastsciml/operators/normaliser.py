@@ -19,7 +19,7 @@ class Normaliser(nn.Module):
     ICLR 2021, is the one per point. One per channel is of no grid.
 
     Args:
-        mean: broadcast against [B, channels, *grid].
+        mean: any floating dtype; broadcasts against [B, channels, *grid], in the unit of v.
         std: of the same shape, positive.
 
     Raises:
@@ -65,16 +65,25 @@ class Normaliser(nn.Module):
         return cls(mean.to(data.dtype), (variance.sqrt() + EPS * whole).to(data.dtype))
 
     def encode(self, v: Tensor) -> Tensor:
-        """Data [B, channels, *grid] to zero mean and unit deviation."""
+        """Data [B, channels, *grid], floating, to zero mean and unit deviation.
+
+        Raises:
+            ValueError: channels or grid are not those it was fit to.
+        """
         self._check(v)
         return (v - self.mean) / self.std
 
     def decode(self, z: Tensor) -> Tensor:
-        """The inverse of `encode`."""
+        """The inverse of `encode`, [B, channels, *grid] likewise.
+
+        Raises:
+            ValueError: channels or grid are not those it was fit to.
+        """
         self._check(z)
         return z * self.std + self.mean
 
     def forward(self, v: Tensor) -> Tensor:
+        """`encode`: [B, channels, *grid] -> the same."""
         return self.encode(v)
 
     def _check(self, v: Tensor) -> None:
@@ -93,7 +102,7 @@ class NormalisedOperator(nn.Module):
     """A model between normalised functions as one between functions as they are: decode(model(encode(x))).
 
     Args:
-        model: from [B, in_channels, *grid] to [B, out_channels, *grid].
+        model: from [B, in_channels, *grid] to [B, out_channels, *grid], of a floating dtype.
         x: what its input is normalised by.
         y: what its output is decoded by.
     """
@@ -103,6 +112,10 @@ class NormalisedOperator(nn.Module):
         self.model, self.x, self.y = model, x, y
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, *grid] -> [B, out_channels, *grid], in x's dtype also where autocast is on."""
+        """[B, in_channels, *grid] -> [B, out_channels, *grid], in x's dtype also where autocast is on.
+
+        Raises:
+            ValueError: the normalisers or the model refuse x's shape.
+        """
         prediction: Tensor = self.model(self.x.encode(x))
         return self.y.decode(prediction.to(x.dtype))

@@ -25,7 +25,7 @@ def to_published(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]) 
     """The parameters of an `MgNO` as the published model of the same layers has them.
 
     Args:
-        state_dict: of the model.
+        state_dict: of the model, stencils [channels out, channels in, 3, 3]; any dtype, which stays.
         settings: its `settings()`.
 
     Returns:
@@ -34,6 +34,8 @@ def to_published(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]) 
 
     Raises:
         ValueError: no published model has such layers, or a parameter is missing, unexpected or of another shape.
+
+    Source of the layout: the code published with He, Liu, Xu, "MgNO" (ICLR 2024).
     """
     names = _published_names(settings)
     _check(state_dict, names, settings)
@@ -52,7 +54,7 @@ def from_published(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]
     What the published model keeps of a normaliser is left out: its `decode` is to be applied to the output.
 
     Args:
-        state_dict: of the published model.
+        state_dict: of the published model, stencils [channels out, channels in, 3, 3]; any dtype, which stays.
         settings: of the `MgNO`, such as `MgNO.preset("darcy-rough").settings()`. For the published Navier-Stokes model
             the preset needs transfers="zeros" and the grid, for Helmholtz's transfers="inner" and the grid.
 
@@ -61,6 +63,8 @@ def from_published(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]
 
     Raises:
         ValueError: no published model has such layers, or a parameter is missing, unexpected or of another shape.
+
+    Source of the layout: the code published with He, Liu, Xu, "MgNO" (ICLR 2024).
 
     Example:
         >>> model = MgNO.preset("darcy-rough")

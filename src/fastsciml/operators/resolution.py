@@ -36,7 +36,7 @@ class AtTrainingResolution(nn.Module):
     grid, such as coefficients of two values, it lowers the error; for smooth ones it need not.
 
     Args:
-        model: [B, channels, *extents] -> [B, channels out, *extents].
+        model: [B, channels, *extents] -> [B, channels out, *extents], of any floating dtype.
         extents: of the grid that it was trained on, at least 2 along each axis.
         points: "vertices", the first and the last lie on the boundary, or "cells", half a spacing from it. On periodic
             grids the first is at 0 and the last a spacing before the period's end.

@@ -90,6 +90,7 @@ class Run:
             raise ValueError(f"{self.folder} holds another run: {told}")
 
     def log(self) -> None:
+        """Write the log, a line for each record."""
         if self.ranks.first:
             names = [field.name for field in fields(Record)]
             write_rows(self.folder / LOG, names, map(asdict, self.trainer.records))

@@ -76,6 +76,7 @@ class TrainingSettings:
         return {"l2": RelativeL2(), "h1": RelativeH1(self.side, periodic=self.periodic)}
 
     def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, of types that JSON has."""
         return asdict(self)
 
     @classmethod
@@ -142,6 +143,7 @@ class RunSettings:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, of types that JSON has."""
         return {**asdict(self), "changes": dict(self.changes)}
 
     @classmethod

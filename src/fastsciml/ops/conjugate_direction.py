@@ -58,6 +58,8 @@ def conjugate_line_search(z: Tensor, directions: Sequence[Tensor], r: Tensor, hi
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit, or there are more than 8 directions; the sentence
             names the tensor.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     h = hierarchy
     products: Tensor = torch.ops.fastsciml.conjugate_line_search(
@@ -116,6 +118,8 @@ def conjugate_direction_step(
         ValueError: there are not as many betas as directions.
         RuntimeError: a shape, dtype or memory layout does not fit, or there are more than 8 directions; the sentence
             names the tensor.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     if len(betas) != len(directions):
         raise ValueError(
@@ -147,11 +151,11 @@ def conjugate_direction_update(
     """The same step, for which the host does not wait.
 
     Args:
-        u: as in `conjugate_direction_step`.
-        z: likewise.
+        u: float32 or float64 [nx, ny, nz], as in `conjugate_direction_step`.
+        z: float32 [nx, ny, 2 half], likewise.
         directions: likewise.
         r: likewise.
-        f: likewise.
+        f: of u's shape and dtype.
         couplings: likewise.
         periodic: likewise.
         faces: likewise.
@@ -163,6 +167,11 @@ def conjugate_direction_update(
 
     Returns:
         The squared norm of f - A u, float64 [1].
+
+    Raises:
+        RuntimeError: as for `conjugate_direction_step`.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     squared: Tensor = torch.ops.fastsciml.conjugate_direction_step(
         u, z, list(directions), r, f, couplings, periodic, faces, coefficient or [], alpha, lengths, scale, from_zero

@@ -46,7 +46,7 @@ def direction_products(
     """The inner products of a step, in one pass, summed in float64.
 
     Args:
-        q: the proposed direction, of any shape, contiguous.
+        q: the proposed direction, [...] of any shape, contiguous; float32 and float64 have a kernel on the CPU.
         aq: A q, of q's shape and dtype, like all that follow.
         r: the residual.
         directions: the last m ones, 8 at most.
@@ -59,6 +59,8 @@ def direction_products(
         ValueError: there are not as many images as directions.
         RuntimeError: a shape, dtype or memory layout does not fit, or there are more than 8 directions; the sentence
             names the tensor.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     _check_pairs("direction_products", directions, images)
     if not _has_kernel(q):
@@ -79,7 +81,7 @@ def direction_update(
     """Q += sum of beta p, aq += sum of beta A p, x += length q, r -= length aq, in place, in one pass.
 
     Args:
-        x: the solution, of any shape, contiguous.
+        x: the solution, [...] of any shape, contiguous; float32 and float64 have a kernel on the CPU.
         r: the residual, of x's shape and dtype, like all that follow.
         q: the proposed direction, then the one that was taken.
         aq: A q, likewise.
@@ -95,6 +97,8 @@ def direction_update(
         ValueError: there are not as many images as directions.
         RuntimeError: a shape, dtype or memory layout does not fit, or there are more than 8 directions; the sentence
             names the tensor.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023).
     """
     _check_pairs("direction_update", directions, images)
     steps = torch.tensor(lengths, dtype=torch.float64)

@@ -61,8 +61,9 @@ def evonorm_b0(
 ) -> tuple[Tensor, Tensor]:
     """EvoNorm-B0, weight x / max(sqrt(batch variance + eps), v x + sqrt(plane variance + eps)) + bias.
 
-    Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers", NeurIPS 2020, table 2. Differentiable twice.
-    The backward pass keeps x and the statistics alone. At a tie of the maximum the gradient is that of its left side.
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020), table 2.
+    Differentiable twice. The backward pass keeps x and the statistics alone. At a tie of the maximum the gradient is
+    that of its left side.
 
     Args:
         x: [N, C, ...], float32, float64, float16 or bfloat16, contiguous or channels_last; others are copied.
@@ -95,10 +96,10 @@ def evonorm_b1(
     """EvoNorm-B1, weight x / max(sqrt(batch variance + eps), (x + 1) rms) + bias, with the plane's rms.
 
     Args:
-        x: as in `evonorm_b0`.
-        weight: likewise.
-        bias: likewise.
-        variance: likewise.
+        x: [N, C, ...], float32, float64, float16 or bfloat16, as in `evonorm_b0`.
+        weight: [C], any floating dtype; None: 1.
+        bias: [C]; None: 0.
+        variance: [C], a constant; None: that of this batch.
         eps: added to the variance and to the plane's mean of squares.
         process_group: as in `evonorm_b0`.
 
@@ -108,6 +109,8 @@ def evonorm_b1(
     Raises:
         TypeError: x is not floating.
         ValueError: a shape does not fit, or the batch's variance is over a single element.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
     return _evonorm_b(x, None, weight, bias, variance, B1, eps, process_group)
 
@@ -123,10 +126,10 @@ def evonorm_b2(
     """EvoNorm-B2, weight x / max(sqrt(batch variance + eps), rms - x) + bias, with the plane's rms.
 
     Args:
-        x: as in `evonorm_b0`.
-        weight: likewise.
-        bias: likewise.
-        variance: likewise.
+        x: [N, C, ...], float32, float64, float16 or bfloat16, as in `evonorm_b0`.
+        weight: [C], any floating dtype; None: 1.
+        bias: [C]; None: 0.
+        variance: [C], a constant; None: that of this batch.
         eps: added to the variance and to the plane's mean of squares.
         process_group: as in `evonorm_b0`.
 
@@ -136,6 +139,8 @@ def evonorm_b2(
     Raises:
         TypeError: x is not floating.
         ValueError: a shape does not fit, or the batch's variance is over a single element.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
     return _evonorm_b(x, None, weight, bias, variance, B2, eps, process_group)
 

@@ -49,8 +49,8 @@ def evonorm_s0(
 ) -> Tensor:
     """EvoNorm-S0, weight x sigmoid(v x) / sqrt(group variance + eps) + bias.
 
-    Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers", NeurIPS 2020, table 2. Differentiable twice.
-    The backward pass keeps x and the statistics alone.
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020), table 2.
+    Differentiable twice. The backward pass keeps x and the statistics alone.
 
     Args:
         x: [N, C, ...], float32, float64, float16 or bfloat16, contiguous or channels_last; others are copied.
@@ -76,10 +76,10 @@ def evonorm_s1(
     """EvoNorm-S1, weight x sigmoid(x) / sqrt(group variance + eps) + bias.
 
     Args:
-        x: as in `evonorm_s0`.
-        weight: likewise.
-        bias: likewise.
-        groups: likewise.
+        x: [N, C, ...], float32, float64, float16 or bfloat16, as in `evonorm_s0`.
+        weight: [C], any floating dtype; None: 1.
+        bias: [C]; None: 0.
+        groups: into how many groups the channels are divided.
         eps: added to the variance.
 
     Returns:
@@ -88,6 +88,8 @@ def evonorm_s1(
     Raises:
         TypeError: x is not floating.
         ValueError: the channels cannot be divided into the groups, or a shape does not fit.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
     return _evonorm_s(x, None, weight, bias, groups, True, eps)
 
@@ -98,10 +100,10 @@ def evonorm_s2(
     """EvoNorm-S2, weight x sigmoid(x) / sqrt(group mean of x^2 + eps) + bias.
 
     Args:
-        x: as in `evonorm_s0`.
-        weight: likewise.
-        bias: likewise.
-        groups: likewise.
+        x: [N, C, ...], float32, float64, float16 or bfloat16, as in `evonorm_s0`.
+        weight: [C], any floating dtype; None: 1.
+        bias: [C]; None: 0.
+        groups: into how many groups the channels are divided.
         eps: added to the mean.
 
     Returns:
@@ -110,6 +112,8 @@ def evonorm_s2(
     Raises:
         TypeError: x is not floating.
         ValueError: the channels cannot be divided into the groups, or a shape does not fit.
+
+    Source: Liu, Brock, Simonyan, Le, "Evolving Normalization-Activation Layers" (NeurIPS 2020).
     """
     return _evonorm_s(x, None, weight, bias, groups, False, eps)
 

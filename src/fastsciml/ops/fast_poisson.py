@@ -63,8 +63,8 @@ def fast_poisson(f: Tensor, transforms: Sequence[int], eigenvalues: Sequence[Ten
         alpha: what stands on the diagonal beside the second differences.
 
     Returns:
-        u, of f's shape. Fast where `is_fast` holds for every axis, right in any case. On devices other than the CPU by
-        dense matrices.
+        u, of f's shape and dtype. Fast where `is_fast` holds for every axis, right in any case. On devices other than
+        the CPU by dense matrices.
 
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit, or a transform is unknown.
@@ -82,13 +82,13 @@ def axis_eigenvalues(
 
     Args:
         extent: unknowns n along the axis.
-        spacing: h.
+        spacing: h, in the unit of length.
         transform: a `Transform`.
-        dtype: of the result.
-        device: likewise.
+        dtype: of the result, any floating one; it is worked out in float64.
+        device: of the result.
 
     Returns:
-        Tensor [n].
+        Tensor [n], in 1 / h^2.
     """
     k = torch.arange(extent, dtype=torch.float64)
     if transform == Transform.PERIODIC:

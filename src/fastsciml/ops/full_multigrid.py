@@ -27,6 +27,8 @@ def full_multigrid(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace: Te
 
     Raises:
         ValueError: a tensor has another shape, dtype, device or memory layout.
+
+    Source: Trottenberg, Oosterlee, Schueller, Multigrid (2001), ch. 2.
     """
     check_arrays(rhs, out, hierarchy, workspace)
     first, levels = hierarchy_arguments(hierarchy)

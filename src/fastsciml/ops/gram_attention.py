@@ -42,6 +42,8 @@ def gram_attention(tokens: Tensor, left: Tensor, right: Tensor, context: int | N
     Raises:
         TypeError: a dtype does not fit.
         ValueError: a shape or the context does not fit; names the argument.
+
+    Source of the layer: von Oswald et al., "Transformers Learn In-Context by Gradient Descent" (ICML 2023).
     """
     _check(tokens, left, right, context)
     context = tokens.shape[1] if context is None else context

@@ -89,7 +89,7 @@ def linear_attention(
     Args:
         q: [B, H, N, D], float32, float64, bfloat16 or float16; computed in float32 (float64 for float64).
         k: [B, G, N, D], where G divides H: H / G neighbouring heads of q share a head of k and v.
-        v: [B, G, N, E].
+        v: [B, G, N, E]; k and v have q's dtype.
         causal: whether a token sees itself and those before it, or all.
         decay: a in (0, 1], [H] or [B, H, N]; causal only. None: 1. The values of a CUDA tensor are not looked at.
         state: S_0 [B, H, D, E], with `normalize` [B, H, D, E + 1]; with cu_seqlens the first dimension is that of
@@ -99,7 +99,7 @@ def linear_attention(
             asks for q and k whose products are positive, and nothing is added to the divisor. z is the state's last
             column. None: no division.
         scale: a factor of o; without effect where o is normalised.
-        cu_seqlens: [sequences + 1] whole numbers from 0 to N: sequence i has the tokens cu_seqlens[i] to
+        cu_seqlens: [sequences + 1], int32 or int64, from 0 to N: sequence i has the tokens cu_seqlens[i] to
             cu_seqlens[i + 1] - 1 of a batch of one. On the CPU its use costs a GPU no wait.
 
     Returns:
@@ -108,6 +108,9 @@ def linear_attention(
     Raises:
         TypeError: a dtype does not fit.
         ValueError: a shape or the decay does not fit; names the argument.
+
+    Source: Katharopoulos, Vyas, Pappas, Fleuret, "Transformers are RNNs: Fast Autoregressive Transformers with Linear
+    Attention" (ICML 2020); decays are not in it.
     """
     if normalize not in (None, "sum"):
         raise ValueError(f"normalize must be None or 'sum', got {normalize!r}")

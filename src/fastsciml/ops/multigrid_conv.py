@@ -46,21 +46,24 @@ def multigrid_conv(
     any number of times; without norm and activation linear in f.
 
     Args:
-        f: [B, C_f, n] of 1 to 3 axes.
-        levels: from the finest; the first begins with a smoothing without A.
+        f: [B, C_f, n, ...], floating, 1 to 3 axes; under autocast taken in its dtype.
+        levels: from the finest, stencils of f's dtype; the first begins with a smoothing without A.
         boundary: what stencils see beyond the grid: zeros, the field mirrored at its last point, or its other side.
         pointwise: B [C_u, C_f, 1, ...] or None.
-        bias: [C_u] or None.
+        bias: [C_u] or None, like B of f's dtype.
         activation: of the end.
         checkpoint: whether the backward pass makes the fields of the levels anew, instead of keeping them.
         kernels: whether it goes by kernels rather than PyTorch's convolutions. None: on the CPU alone, since Triton's
             took longer on the GPU where they were timed, an H100: starting them is most of their time.
 
     Returns:
-        [B, C_u, n].
+        [B, C_u, n, ...] of f's dtype.
 
     Raises:
+        TypeError: a stencil has another dtype than f.
         ValueError: there is no level, a shape does not fit, or the grid is too small for so many levels; names it.
+
+    Source: He, Liu, Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid" (ICLR 2024).
     """
     _check(f, levels, boundary, activation)
     end = End(pointwise, bias, Activation[activation.upper()])

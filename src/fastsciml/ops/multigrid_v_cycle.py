@@ -37,6 +37,8 @@ def multigrid_v_cycle(rhs: Tensor, out: Tensor, hierarchy: Hierarchy, workspace:
 
     Raises:
         ValueError: a tensor has another shape, dtype, device or memory layout.
+
+    Source: Trottenberg, Oosterlee, Schueller, Multigrid (2001), ch. 2.
     """
     check_arrays(rhs, out, hierarchy, workspace)
     if cycles < 1:

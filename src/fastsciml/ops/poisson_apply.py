@@ -55,6 +55,9 @@ def poisson_apply(
             None: 1.
         alpha: u's dtype, one entry or [nx, ny, nz]: what stands on the diagonal beside the faces. None: 0.
 
+    Returns:
+        A u, of u's shape and dtype.
+
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """

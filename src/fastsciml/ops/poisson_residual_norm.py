@@ -46,6 +46,9 @@ def poisson_residual_norm(
         coefficient: likewise.
         alpha: likewise.
 
+    Returns:
+        The norm over all cells, in units of f.
+
     Raises:
         RuntimeError: a shape, dtype or memory layout does not fit; the sentence names the tensor.
     """

@@ -32,7 +32,7 @@ def split_rows(rows: Tensor, scale: float = 1.0, out: Tensor | None = None) -> T
     Args:
         rows: float32 or float64 [nx, ny, n], contiguous.
         scale: factor applied in rows's dtype.
-        out: where to write the result.
+        out: float32 [nx, ny, 2 half], where to write the result; None: fresh memory.
 
     Returns:
         float32 [nx, ny, 2 half].
@@ -51,11 +51,11 @@ def join_rows(rows: Tensor, extent: int) -> Tensor:
     """The inverse of splitting: [..., 2 half] -> [..., extent].
 
     Args:
-        rows: in halves, as `split_rows` gives them.
+        rows: any dtype, in halves, as `split_rows` gives them.
         extent: entries of a whole row.
 
     Returns:
-        Whole rows.
+        Whole rows, of the same dtype.
     """
     return rows.reshape(*rows.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)[..., :extent]
 

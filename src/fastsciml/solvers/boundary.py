@@ -28,30 +28,46 @@ KindPair = tuple[FaceKind, FaceKind]
 class Dirichlet:
     """u = value on a face.
 
-    value: a number, or an array that broadcasts to the face: [*batch, other axes].
+    Args:
+        value: in the unit of u; a number, or a tensor or NumPy array that broadcasts to the face, [*batch, other axes],
+            of any real dtype, on the CPU or the right-hand side's device. Differentiable.
+
+    The solver raises ValueError where it has another shape, or NaN or Inf.
     """
 
     value: Value = 0.0
 
     @property
     def kind(self) -> FaceKind:
+        """What the matrix needs to know of the face: "dirichlet"."""
         return "dirichlet"
 
 
 @dataclass(frozen=True, eq=False)
 class Neumann:
-    """du/dn = value on a face, n pointing out of the box; value as in `Dirichlet`."""
+    """du/dn = value on a face, n pointing out of the box.
+
+    Args:
+        value: in the unit of u over that of length; a number, or [*batch, other axes] of any real dtype, as in
+            `Dirichlet`.
+    """
 
     value: Value = 0.0
 
     @property
     def kind(self) -> FaceKind:
+        """What the matrix needs to know of the face: "neumann"."""
         return "neumann"
 
 
 @dataclass(frozen=True, eq=False)
 class Robin:
-    """a u + b du/dn = value on a face, n pointing out of the box; value as in `Dirichlet`.
+    """a u + b du/dn = value on a face, n pointing out of the box.
+
+    Args:
+        a: at least 0; 0 is a Neumann condition.
+        b: at least 0, in the unit of length if a has none; 0 is a Dirichlet condition.
+        value: in the unit of a u; a number, or [*batch, other axes] of any real dtype, as in `Dirichlet`.
 
     Raises:
         ValueError: a or b is negative or not finite (the problem would not be positive), or both are 0.
@@ -67,6 +83,7 @@ class Robin:
 
     @property
     def kind(self) -> FaceKind:
+        """What the matrix needs to know of the face: a name where a or b is 0, otherwise (a, b)."""
         if self.b == 0:
             return "dirichlet"
         return "neumann" if self.a == 0 else (float(self.a), float(self.b))

@@ -100,6 +100,9 @@ def conjugate_directions(
     Raises:
         TypeError, ValueError: an argument does not fit; the sentence names it. Also where A, as a function, returns
             what is not like b.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023), with
+    memory=2.
     """
     stopping = Stopping(tol, max_iterations)
     if not isinstance(memory, Integral):

@@ -60,6 +60,9 @@ class LearnedDirections:
 
     Raises:
         TypeError, ValueError: an argument is none of these.
+
+    Source: Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems" (ICML 2023), whose
+    directions are conjugate to two before; handing over to multigrid is not in it.
     """
 
     network: nn.Module

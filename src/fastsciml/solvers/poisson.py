@@ -49,8 +49,8 @@ def solve_poisson(
         rhs: f, float32 or float64, [*batch, nx, ny, nz], [*batch, nx, ny] or [*batch, n]; a torch tensor on the
             CPU or a CUDA device, or a NumPy array. Values in solid and fixed cells are ignored. Other arrays may be on
             the CPU, too, whatever its device.
-        spacing: one number, or one entry per axis: a number, or an array of the cells' widths along it
-            (`centering="vertex"`: of the intervals between vertices, those to Dirichlet ends included).
+        spacing: in the unit of length; one number, or one entry per axis: a number, or an array of the cells' widths
+            along it (`centering="vertex"`: of the intervals between vertices, those to Dirichlet ends included).
         boundary: "dirichlet", "neumann" or "periodic" for all faces, or one entry per axis, each a name or a pair
             (lower, upper). A name stands for the value 0; `Dirichlet(value)`, `Neumann(value)` and `Robin(a, b, value)`
             in its place carry one, a number or an array [*batch, other axes].

@@ -46,12 +46,24 @@ class PoissonSolver:
 
     Args:
         shape: unknowns per axis, one to three.
-        spacing, boundary, centering, solid, fixed, coefficient, alpha, method: as in `solve_poisson`.
+        spacing: in the unit of length; like all up to `method` as in `solve_poisson`: a number, or one entry per axis.
+        boundary: one entry for all faces, or one per axis, each a condition or a pair (lower, upper).
+        centering: "cell" or "vertex", where unknowns are.
+        solid: bool, [*shape] or [*batch, *shape]; True where there is no fluid.
+        fixed: likewise; True where the solution is given.
+        coefficient: k at the unknowns, [*shape] or [*batch, *shape], or a list with the faces' k for each axis.
+        alpha: at least 0, a number or an array [*shape] or [*batch, *shape].
+        method: how to solve, "auto" by default.
         dtype: torch.float32 or torch.float64, that of the right-hand sides.
         device: the CPU or a CUDA device, likewise. Arrays given here may be on the CPU or there.
 
     Raises:
-        TypeError, ValueError, RuntimeError: as `solve_poisson`, for these arguments.
+        TypeError: an array or dtype is of an unusable kind.
+        ValueError: a shape, name or number does not fit, the masks leave no unknown, alpha or the coefficient is
+            negative, or "fft" does not apply.
+        RuntimeError: the device is CUDA, and fastsciml's CUDA library is not loaded.
+
+    Source of the method: Trottenberg, Oosterlee, Schueller, Multigrid (2001), ch. 2 and 5.
 
     Example:
         >>> solver = PoissonSolver((32, 32, 32), spacing=1 / 32)
@@ -119,7 +131,11 @@ class PoissonSolver:
 
     @cached_property
     def batch(self) -> tuple[int, ...]:
-        """Leading axes of the masks, coefficient and alpha; () where all samples share them."""
+        """Leading axes of the masks, coefficient and alpha; () where all samples share them.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
         given = [self._solid, self._fixed, self.alpha if self.alpha is not None and self.alpha.numel() > 1 else None]
         coefficient = self.coefficient
         given += coefficient if isinstance(coefficient, list) else [coefficient]
@@ -143,17 +159,25 @@ class PoissonSolver:
         progress: bool | Progress = False,
         callback: Callback | None = None,
     ) -> PoissonResult[ArrayT]:
-        """Solve for one right-hand side, or a batch; arguments and errors as in `solve_poisson`.
+        """Solve for one right-hand side, or a batch; arguments as in `solve_poisson`.
 
         Args:
             rhs: [*batch, *shape], of the solver's dtype and on its device.
-            fixed_value: the solution in fixed cells.
+            fixed_value: the solution in fixed cells, a number or an array that broadcasts to rhs.
             tol: relative to the right-hand side with the boundary's and the fixed cells' values in it.
             max_iterations: per right-hand side.
-            initial_guess: where to start, for example the solution of the time step before.
+            initial_guess: where to start, of rhs's shape, for example the solution of the time step before.
             nullspace: "project" or "raise".
             progress: True, or a function of the iteration and the relative residual.
             callback: a function of the iteration, the relative residual and the iterate.
+
+        Returns:
+            The solution, of rhs's kind, shape and dtype, and how it came about.
+
+        Raises:
+            TypeError: rhs or another array is of an unusable kind or dtype.
+            ValueError: rhs has another shape, dtype, device or batch, or NaN or Inf; another argument does not fit; or
+                (nullspace="raise") f has a mean.
         """
         stopping = Stopping(tol, max_iterations)
         if torch.compiler.is_compiling() and not progress and callback is None:
@@ -167,6 +191,9 @@ class PoissonSolver:
         Args:
             by_volume: times each cell's volume, in units of the largest. That makes A symmetric on stretched and
                 vertex-centred grids, too (`solver.volumes` for the right-hand side); on others it changes nothing.
+
+        Raises:
+            ValueError: the solver is on a CUDA device, or has a batch of masks, coefficients or alphas.
         """
         return apply_operator(self._only_sample(), self.shape, ldexp(1.0, self._power), by_volume)
 
@@ -175,12 +202,15 @@ class PoissonSolver:
 
         Args:
             by_volume: for the operator of the same name.
+
+        Raises:
+            ValueError: as for `as_linear_operator`.
         """
         return cycle_operator(self._only_sample(), self.shape, ldexp(1.0, -self._power), by_volume)
 
     @property
     def volumes(self) -> Tensor:
-        """[*shape] on the solver's device, of the cells around the unknowns, in units of the largest."""
+        """[*shape] in the solver's dtype, on its device: of the cells around the unknowns, in units of the largest."""
         volumes = torch.from_numpy(self._grid.volumes()).to(self.device, self.dtype)
         return volumes.reshape(self.shape)
 
