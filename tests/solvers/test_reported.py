@@ -24,9 +24,12 @@ def test_progress_of_a_batch_starts_again_with_each_sample():
     assert steps == histories[~np.isnan(histories)].tolist()
 
 
-def test_true_shows_a_bar_and_false_nothing(capfd):
+def test_true_shows_a_bar_on_a_terminal_and_false_nothing(capfd, monkeypatch):
     solve_poisson(torch.randn(8, 8, dtype=torch.float64), progress=False)
     assert capfd.readouterr() == ("", "")
+    solve_poisson(torch.randn(8, 8, dtype=torch.float64), progress=True)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
     solve_poisson(torch.randn(8, 8, dtype=torch.float64), progress=True)
     out, err = capfd.readouterr()
     assert out == ""

@@ -12,13 +12,13 @@ REGISTERS_OF_A_MULTIPROCESSOR = 65536
 
 
 @pytest.mark.slow
-def test_every_kernel_compiles_for_every_target_and_spills_nothing(tmp_path):
+@pytest.mark.parametrize("target", [80, 90, 100])
+def test_every_kernel_compiles_and_spills_nothing(target, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
     script = Path(__file__).with_name("compile_offline.py")
-    done = subprocess.run([sys.executable, script], env=environment, text=True, capture_output=True)
+    done = subprocess.run([sys.executable, script, str(target)], env=environment, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {report["target"] for report in reports} == {80, 90, 100}
     assert {report["kernel"] for report in reports} >= {"forward_kernel", "backward_kernel", "slope_kernel"}
     for report in reports:
         assert report["spilled"] == 0, report
