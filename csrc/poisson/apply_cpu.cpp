@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "core/pages.h"
 #include "core/parallel.h"
 #include "poisson/operators.h"
 #include "poisson/row.h"
@@ -39,7 +38,6 @@ void apply(const Grid<T>& grid, const T* u, T* out, int64_t batch) {
 template <class T>
 Tensor apply_tensors(const Tensor& u, const Operator& a) {
   Tensor out = torch::stable::empty_like(u);
-  core::advise_huge_pages(out);  // 256^3 floats: 10 ms instead of 23, most of which brought pages
   apply(grid_of<T>(a, u.size(1), u.size(2), u.size(3)), core::data<T>(u), core::mutable_data<T>(out), u.size(0));
   return out;
 }
