@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+MARKERS = "osD^v<>PX*hdp8"  # more than there are colours: no two kernels look alike
+
 
 @dataclass(frozen=True)
 class Point:
@@ -64,7 +66,7 @@ def draw(cores: dict[str, Any]) -> Figure | None:
     axes.plot(x, [roof.at(i) / 1e9 for i in x], color="0.3", zorder=1)
     for number, p in enumerate(kernels):
         label = f"{p.kernel}, {p.size}: {p.share:.0%}"
-        axes.plot(p.intensity, p.rate / 1e9, "osD^v<>PX*"[number % 10], color=f"C{number}", label=label)
+        axes.plot(p.intensity, p.rate / 1e9, MARKERS[number % len(MARKERS)], color=f"C{number}", label=label)
     axes.set(xscale="log", yscale="log", xlabel="flops per byte that must move", ylabel="Gflop/s")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fastsciml.ops import poisson_apply
+from fastsciml.ops import (
+    Transform,
+    axis_eigenvalues,
+    fast_poisson,
+    gram_attention,
+    poisson_apply,
+    poisson_residual_norm,
+)
+from fastsciml.ops.gram_attention import gram_attention_definition
 from fastsciml.ops.multigrid_stencil import Boundary, Kind, stencil, stencil_definition
 from fastsciml.ops.poisson_apply import poisson_apply_definition
+from fastsciml.ops.poisson_residual_norm import poisson_residual_norm_definition
 from fastsciml.solvers.boundary import parse_boundary
 from fastsciml.solvers.discretisation import Discretisation, Fill
 from fastsciml.solvers.grid import make_grid, parse_spacing
@@ -50,6 +60,11 @@ STEP_BYTES = directions_step.LINE_SEARCH_BYTES + directions_step.UPDATE_BYTES
 STEP_FLOPS = (
     APPLY_FLOPS + 2 * (2 + 2 * directions_step.DIRECTIONS) + 2 * directions_step.DIRECTIONS + 2 + APPLY_FLOPS + 4
 )
+# csrc/poisson/residual_norm_cpu.cpp: A u, the difference, its square summed.
+NORM_BYTES, NORM_FLOPS = 8, APPLY_FLOPS + 3
+# csrc/spectral/fast_poisson_cpu.cpp: three passes, each reading and writing; along each axis there and back a real
+# transform of 2.5 n log2 n, as benchmarks of transforms count, then the sum of eigenvalues, the division, a product.
+SINES_BYTES, TRANSFORM_FLOPS, DIVISION_FLOPS = 3 * 8, 2.5, 3
 # csrc/evonorm/: moments are a difference, a square and two sums. A sigmoid is an exponential (core/exp.h: 3 to round, 4
 # to reduce, 12 for the polynomial, 1 to scale), 1 more and a division; its argument a product. Forward scales and
 # shifts. Backward (variants.h): the sigmoid anew, the slopes, three sums, and a x + b added.
@@ -158,17 +173,20 @@ def kernels(settings: Settings) -> list[Kernel]:
         DisagreementError: one is wrong.
     """
     n = settings.size
-    return [_apply(n), _cycle(n), _step(n), *_evonorm(settings), _attention(settings), _stencil(n)]
+    poisson = [_apply(n), _residual_norm(n), _cycle(n), _step(n), _sines(n)]
+    return [*poisson, *_evonorm(settings), _attention(settings), _gram(settings), _stencil(n)]
+
+
+def _couplings(n: int, dtype: torch.dtype) -> tuple[Tensor, list[int]]:
+    """Of a Dirichlet box."""
+    grid = make_grid((n, n, n), parse_spacing(1.0, (n, n, n)), parse_boundary("dirichlet", 3))
+    a = Discretisation(grid, Fill(), dtype).operator
+    return a.couplings, a.periodic
 
 
 def _apply(n: int) -> Kernel:
-    def of(dtype: torch.dtype) -> tuple[Tensor, list[int]]:
-        grid = make_grid((n, n, n), parse_spacing(1.0, (n, n, n)), parse_boundary("dirichlet", 3))
-        a = Discretisation(grid, Fill(), dtype).operator
-        return a.couplings, a.periodic
-
-    u, (couplings, periodic) = torch.randn(1, n, n, n), of(torch.float32)
-    exact = poisson_apply_definition(u.double(), of(torch.float64)[0], periodic, None, None, None)
+    u, (couplings, periodic) = torch.randn(1, n, n, n), _couplings(n, torch.float32)
+    exact = poisson_apply_definition(u.double(), _couplings(n, torch.float64)[0], periodic, None, None, None)
     _check("poisson_apply", poisson_apply(u, couplings, periodic), exact)
     return Kernel(
         "Poisson operator",
@@ -177,6 +195,23 @@ def _apply(n: int) -> Kernel:
         APPLY_FLOPS * n**3,
         partial(poisson_apply, u, couplings, periodic),
     )
+
+
+def _residual_norm(n: int) -> Kernel:
+    u, f, (couplings, periodic) = torch.randn(n, n, n), torch.randn(n, n, n), _couplings(n, torch.float32)
+    exact = poisson_residual_norm_definition(u.double(), f.double(), _couplings(n, torch.float64)[0], periodic)
+    run = partial(poisson_residual_norm, u, f, couplings, periodic)
+    _check("poisson_residual_norm", torch.tensor(run()), exact)
+    return Kernel("residual norm", f"{n}^3", NORM_BYTES * n**3, NORM_FLOPS * n**3, run)
+
+
+def _sines(n: int) -> Kernel:
+    f = torch.randn(1, n, n, n)
+    eigenvalues = [axis_eigenvalues(n, 1.0, Transform.DIRICHLET, torch.float32)] * 3
+    run = partial(fast_poisson, f, [Transform.DIRICHLET] * 3, eigenvalues)
+    _check("fast_poisson", poisson_apply(run().double(), *_couplings(n, torch.float64)), f.double())
+    flops = 6 * TRANSFORM_FLOPS * math.log2(n) + DIVISION_FLOPS
+    return Kernel("sine transforms' solve", f"{n}^3", SINES_BYTES * n**3, flops * n**3, run)
 
 
 def _cycle(n: int) -> Kernel:
@@ -209,6 +244,17 @@ def _attention(settings: Settings) -> Kernel:
     case = AttentionCase(1024 if settings.quick else 16384)
     AttentionCase(min(case.length, 4096)).check([attention])
     return Kernel("linear attention", case.name, 4.0 * 4 * case.rows[0].numel(), case.flops, case.forward(attention))
+
+
+def _gram(settings: Settings) -> Kernel:
+    """Tasks of 11 tokens of 11 numbers, one head: G, A G B, that times the tokens. Tokens are read, as many written."""
+    tasks, width = 2**13 if settings.quick else 2**17, 11
+    tokens, (left, right) = torch.randn(tasks, width, width), torch.randn(2, 1, width, width)
+    run = partial(gram_attention, tokens, left, right)
+    some = tokens[:100].double()
+    _check("gram_attention", run()[:100], gram_attention_definition(some, left.double(), right.double(), width))
+    size = f"{tasks:,} x {width} x {width}"
+    return Kernel("Gram attention", size, 8.0 * tokens.numel(), 4 * 2.0 * width**3 * tasks, run)
 
 
 def _stencil(n: int) -> Kernel:

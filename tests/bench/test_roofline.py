@@ -17,9 +17,9 @@ def _cheap(monkeypatch):
 def test_every_kernel_gets_a_share():
     kernels, limit = roofline.run(TINY, lambda what: None).figures
     assert [row["kernel"] for row in kernels.rows] == [
-        "Poisson operator", "V-cycle", "conjugate step, 2 directions",
+        "Poisson operator", "residual norm", "V-cycle", "conjugate step, 2 directions", "sine transforms' solve",
         "EvoNorm S0 forward", "EvoNorm S0 forward + backward", "EvoNorm B0 forward", "EvoNorm B0 forward + backward",
-        "linear attention", "stencil",
+        "linear attention", "Gram attention", "stencil",
     ]  # fmt: skip
     assert all(row["share"].median > 0 for row in kernels.rows)
     assert len(limit.rows) == 1
@@ -37,12 +37,17 @@ def test_bytes_and_flops_are_the_kernels_own():
     assert by_name["Poisson operator"].bytes == 8 * 16**3
     assert by_name["conjugate step, 2 directions"].bytes == (16 + 32) * 16**3
     assert by_name["EvoNorm S0 forward"].bytes == 2 * 4 * 2 * 64 * 56 * 56
+    assert by_name["sine transforms' solve"].bytes == 3 * 8 * 16**3  # csrc/spectral/fast_poisson_cpu.cpp
+    assert by_name["Gram attention"].flops == 2**13 * (2 * 11**3 + 4 * 11**3 + 2 * 11**3)
     stencil = by_name["stencil"]
     assert stencil.bytes == 192 * 8 * 16 * 16  # csrc/stencils/stencil_cpu.cpp
     assert stencil.flops == 10_368 * 8 * 16 * 16
 
 
-@pytest.mark.parametrize("name", ["poisson_apply", "stencil", "evonorm", "attention"])
+@pytest.mark.parametrize(
+    "name",
+    ["poisson_apply", "poisson_residual_norm", "fast_poisson", "gram_attention", "stencil", "evonorm", "attention"],
+)
 def test_a_wrong_kernel_gets_no_time(name, monkeypatch):
     module = {"evonorm": "bench.evonorm_peers.ours", "attention": "bench.roofline.attention"}.get(
         name, f"bench.roofline.{name}"
